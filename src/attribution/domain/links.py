@@ -1,0 +1,67 @@
+"""A link as the redirect sees it."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Literal
+from urllib.parse import urlsplit
+
+from .clicks import Channel
+from .ids import CampaignId, InfluencerId, LinkId, PostId, ProgramId
+
+SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+RESERVED_SLUGS = frozenset(
+    {"healthz", "readyz", "metrics", "docs", "openapi.json", "v1", "robots.txt", "favicon.ico"}
+)
+DESTINATION_MAX_LENGTH = 2048
+
+Status = Literal["active", "disabled"]
+
+
+class ForwardQuery(Enum):
+    NONE = "none"
+    APPEND = "append"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """With the settings of its programme that a redirect needs (`click_id_param`, `visitor_id_param`)."""
+
+    link_id: LinkId
+    program_id: ProgramId
+    slug: str
+    destination: str
+    forward_query: ForwardQuery
+    click_id_param: str
+    visitor_id_param: str | None = None
+    influencer_id: InfluencerId | None = None
+    campaign_id: CampaignId | None = None
+    post_id: PostId | None = None
+    channel: Channel | None = None
+    status: Status = "active"
+    starts_at: datetime | None = None
+    expires_at: datetime | None = None
+    fallback_url: str | None = None
+    version: int = 1
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def destination_error(url: str) -> str | None:
+    """Why a URL can't be a destination or a fallback, or None. What passes is stored and sent byte for byte."""
+    if len(url) > DESTINATION_MAX_LENGTH:
+        return f"is longer than {DESTINATION_MAX_LENGTH} characters"
+    if _CONTROL.search(url):
+        return "has a control character"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in ("http", "https"):
+        return "must be an absolute http or https URL"
+    if not host or " " in parts.netloc:
+        return "has no valid host"
+    return None

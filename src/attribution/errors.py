@@ -1,0 +1,53 @@
+"""One error tree. Adapters translate their drivers' errors into it; the API translates it into statuses."""
+
+from typing import NamedTuple
+
+
+class AttributionError(Exception):
+    """An error of the attribution service"""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__class__.__doc__)
+
+
+class SettingsError(AttributionError):
+    """A setting is missing, unknown or wrong"""
+
+
+class FieldError(NamedTuple):
+    """Where in the input something is wrong (`("body", "items", 0, "amount")`), and what."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+
+
+class InvalidInputError(AttributionError):
+    """The input is not valid"""
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, e.loc))}: {e.msg}" for e in errors))
+        self.errors = errors
+
+
+class NotFoundError(AttributionError):
+    """There is no such object in this programme"""
+
+
+class ConflictError(AttributionError):
+    """The name is taken"""
+
+
+class UnavailableError(AttributionError):
+    """A part that the request needs is away; try again"""
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """The database is away; try again"""
+
+
+class StreamUnavailableError(UnavailableError):
+    """The stream server is away; try again"""
+
+
+class RejectedRowsError(AttributionError):
+    """The database refused the content of a row"""
