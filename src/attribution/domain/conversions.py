@@ -1,0 +1,70 @@
+"""Messages of order systems and the state they fold into."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+PURCHASE = "purchase"
+DEFAULT_SOURCE = "default"
+
+
+class ConversionStatus(StrEnum):
+    CONFIRMED = "confirmed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """`amount_minor`: the line total after discounts, without tax and shipping."""
+
+    sku: str | None
+    quantity: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionMessage:
+    """The full state of a conversion as its source says it at `updated_at`; never a delta. Instants are in UTC."""
+
+    source: str
+    type: str
+    external_id: str
+    updated_at: datetime
+    occurred_at: datetime
+    status: ConversionStatus
+    currency: str
+    gross_minor: int
+    discount_minor: int = 0
+    items: tuple[Item, ...] = ()
+    click_id: str | None = None
+    visitor_id: str | None = None
+    customer_id: str | None = None
+    new_customer: bool | None = None
+    discount_codes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (self.source, self.type, self.external_id)
+
+    def normalised(self) -> Mapping[str, Any]:
+        """What is stored and hashed: the same content always gives the same bytes."""
+        return orjson.loads(self._canonical())  # type: ignore[no-any-return]
+
+    def content_hash(self) -> bytes:
+        return sha256(self._canonical()).digest()
+
+    def _canonical(self) -> bytes:
+        return orjson.dumps(self, option=orjson.OPT_UTC_Z)
+
+
+class Acceptance(StrEnum):
+    """`stored`: it is the conversion's state now; `stale`: kept, but a newer one stands; `duplicate`: known."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    STALE = "stale"

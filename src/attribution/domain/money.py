@@ -1,0 +1,60 @@
+"""Money is an integer of minor units with an ISO 4217 currency; decimal strings outside."""
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from functools import cache
+
+from iso4217 import Currency
+
+MINOR_MAX = 10**15
+"""Largest amount in minor units: sums of a thousand of them stay within 64 bits."""
+
+
+class MoneyError(ValueError):
+    """Not an amount of money"""
+
+
+@cache
+def exponent(currency: str) -> int:
+    """Digits of the minor unit: 2 for EUR, 0 for JPY, 3 for KWD. Raises `MoneyError` for what is no currency."""
+    try:
+        digits = Currency(currency).exponent
+    except ValueError:
+        raise MoneyError("is not an ISO 4217 currency code") from None
+    if digits is None:
+        raise MoneyError("is not a currency with a minor unit")
+    return digits
+
+
+def to_minor(amount: Decimal, currency: str) -> int:
+    """Exact: `to_minor(Decimal("39.80"), "EUR") == 3980`. Raises `MoneyError` on a finer amount."""
+    digits = exponent(currency)
+    try:
+        scaled = amount.scaleb(digits)
+        minor = int(scaled)
+    except (InvalidOperation, ValueError, OverflowError):
+        raise MoneyError("is not a finite amount") from None
+    if minor != scaled:
+        raise MoneyError(f"is finer than the minor unit of {currency} ({digits} decimals)")
+    if abs(minor) > MINOR_MAX:
+        raise MoneyError("is too large")
+    return minor
+
+
+def from_minor(minor: int, currency: str) -> str:
+    """`from_minor(3980, "EUR") == "39.80"`"""
+    return f"{Decimal(minor).scaleb(-exponent(currency)):f}"
+
+
+def split(total: int, weights: Sequence[Fraction]) -> list[int]:
+    """Parts of `total` in proportion to `weights` (which sum to 1) by largest remainder, ties to the earlier.
+
+    The parts always add up to `total`. Source: Hamilton's method of apportionment.
+    """
+    exact = [total * weight for weight in weights]
+    parts = [share.numerator // share.denominator for share in exact]
+    by_remainder = sorted(range(len(parts)), key=lambda i: parts[i] - exact[i])
+    for i in by_remainder[: total - sum(parts)]:
+        parts[i] += 1
+    return parts

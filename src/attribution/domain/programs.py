@@ -1,0 +1,17 @@
+"""The programme: one brand's scheme, the tenant and the sharding key."""
+
+from dataclasses import dataclass
+
+from .ids import ProgramId
+
+DEFAULT_PROGRAM_KEY = "default"
+DEFAULT_CLICK_ID_PARAM = "click_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    program_id: ProgramId
+    key: str
+    currency: str
+    timezone: str
+    click_id_param: str
