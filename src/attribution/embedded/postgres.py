@@ -111,7 +111,12 @@ class EmbeddedPostgres(EmbeddedServer):
             group=account and account.gid,
             extra_groups=account and [],
         )
-        output, _ = await process.communicate()
+        try:
+            output, _ = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            raise
         if process.returncode:
             raise EmbeddedServerError(f"initdb failed: {output.decode(errors='replace').strip()}")
         fresh.rename(self._data)

@@ -1,7 +1,7 @@
 """What the embedded servers share: real servers from wheels, run as children of this process.
 
-One directory belongs to one server. After any `kill -9`, of the server or of us, `start` recovers: a server that
-outlived its parent is stopped cleanly first, and a pid file that names a stranger is forgotten.
+One directory belongs to one server. After any `kill -9`, of the server or of us, `start` recovers: a server
+that outlived its parent is stopped cleanly first, and a pid file that names a stranger is forgotten.
 """
 
 import asyncio
@@ -141,11 +141,18 @@ class EmbeddedServer(ABC):
 
     async def _launch(self) -> bool:
         self._process = await self._spawn()
-        async with asyncio.timeout(_RECOVERY_S):
-            while self.running:
-                if await self._is_ready():
-                    return True
-                await asyncio.sleep(_POLL_S)
+        try:
+            async with asyncio.timeout(_RECOVERY_S):
+                return await self._becomes_ready()
+        except TimeoutError:
+            await self.kill()
+            return False
+
+    async def _becomes_ready(self) -> bool:
+        while self.running:
+            if await self._is_ready():
+                return True
+            await asyncio.sleep(_POLL_S)
         return False
 
     async def _spawn(self) -> Process:
