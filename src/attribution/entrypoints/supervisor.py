@@ -92,7 +92,7 @@ class _Stage:
 
 
 class Supervisor:
-    """SIGTERM or SIGINT ends the body of its `async with`, wherever it is, then the stages, the last first."""
+    """SIGTERM or SIGINT ends the body of its `async with`, wherever it is, then the stages, last first."""
 
     def __init__(self, shutdown_timeout_s: float) -> None:
         self.lifeline = Lifeline()

@@ -1,0 +1,125 @@
+"""The roles as commands: argument parsing only."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from . import logs
+from .errors import AttributionError, SettingsError
+from .settings import Settings, load_settings
+
+# ruff: noqa: PLC0415 - a command loads only what its role needs
+
+_OVERRIDES = ("host", "port", "data_dir", "workers")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(**{name: getattr(options, name, None) for name in _OVERRIDES})
+        logs.configure(settings.log_level)
+        options.command(settings, options)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except AttributionError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="attribution", description="Click redirects and attribution")
+    roles = parser.add_subparsers(required=True, metavar="ROLE")
+
+    role = _add(roles, "up", _up, "everything on this machine, with embedded servers where no URL is set")
+    _add_listening(role)
+    role.add_argument("--no-demo", dest="demo", action="store_false", help="no demo programme")
+
+    _add_listening(_add(roles, "serve", _serve, "redirect and API"))
+    _add(roles, "worker", _worker, "consumer: from the stream to the database, and credits")
+    _add(roles, "migrate", _migrate, "bring the database's schema to the newest revision")
+    _add_dead_letters(_add(roles, "dead-letters", None, "clicks that could not be stored"))
+
+    internal = roles.add_parser("serve-worker")
+    internal.add_argument("--fd", type=int, required=True)
+    internal.set_defaults(command=_serve_worker)
+    return parser
+
+
+def _add(roles: Any, name: str, command: Any, description: str) -> argparse.ArgumentParser:
+    role: argparse.ArgumentParser = roles.add_parser(name, help=description, description=description)
+    role.set_defaults(command=command)
+    return role
+
+
+def _add_listening(role: argparse.ArgumentParser) -> None:
+    role.add_argument("--host", metavar="H", help="address to listen on (HOST)")
+    role.add_argument("--port", metavar="N", help="TCP port (PORT)")
+    role.add_argument("--data-dir", metavar="D", help="keys, journals and embedded servers' files (DATA_DIR)")
+    role.add_argument("--workers", metavar="N", help="server processes (WORKERS)")
+
+
+def _add_dead_letters(role: argparse.ArgumentParser) -> None:
+    actions = role.add_subparsers(required=True, metavar="ACTION")
+    listing = _add(actions, "list", _list_dead_letters, "show them with their reasons, oldest first")
+    listing.add_argument("--limit", type=int, default=100, metavar="N")
+    for name, command, description in (
+        ("replay", _replay_dead_letters, "put them back into the stream"),
+        ("drop", _drop_dead_letters, "forget them"),
+    ):
+        which = _add(actions, name, command, description).add_mutually_exclusive_group(required=True)
+        which.add_argument("ids", nargs="*", default=[], metavar="ID")
+        which.add_argument("--all", action="store_true")
+
+
+def _up(settings: Settings, options: argparse.Namespace) -> None:
+    from .entrypoints.up import up
+
+    up(settings, demo=options.demo)
+
+
+def _serve(settings: Settings, _: argparse.Namespace) -> None:
+    from .entrypoints.serve import serve
+
+    serve(settings)
+
+
+def _serve_worker(settings: Settings, options: argparse.Namespace) -> None:
+    from .entrypoints.serve import serve_worker
+
+    serve_worker(settings, options.fd)
+
+
+def _worker(settings: Settings, _: argparse.Namespace) -> None:
+    from .entrypoints.consume import consume
+
+    consume(settings)
+
+
+def _migrate(settings: Settings, _: argparse.Namespace) -> None:
+    from .entrypoints.migrate import migrate
+
+    migrate(settings)
+
+
+def _list_dead_letters(settings: Settings, options: argparse.Namespace) -> None:
+    from .entrypoints.dead_letters import list_dead_letters
+
+    asyncio.run(list_dead_letters(settings, options.limit))
+
+
+def _replay_dead_letters(settings: Settings, options: argparse.Namespace) -> None:
+    from .entrypoints.dead_letters import replay
+
+    asyncio.run(replay(settings, None if options.all else options.ids))
+
+
+def _drop_dead_letters(settings: Settings, options: argparse.Namespace) -> None:
+    from .entrypoints.dead_letters import drop
+
+    asyncio.run(drop(settings, None if options.all else options.ids))
