@@ -186,6 +186,25 @@ CREATE TABLE imported_clicks (
     PRIMARY KEY (program_id, external_id)
 );
 
+-- Bytes of a journal's segment whose clicks are committed (or dead letters).
+CREATE TABLE journal_progress (
+    journal_id uuid NOT NULL,
+    segment    bigint NOT NULL,
+    committed  int8multirange NOT NULL,
+    PRIMARY KEY (journal_id, segment)
+);
+
+CREATE TABLE dead_letters (
+    dead_letter_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    reason         text NOT NULL,
+    detail         text NOT NULL,
+    data           bytea NOT NULL,
+    journal_id     uuid,
+    segment        bigint,
+    created_at     timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON COLUMN dead_letters.data IS 'the record as it was, or the bytes that are none';
+
 -- What is accepted before `complete_before` is in clicks; the pipeline of stream partition `partition`.
 CREATE TABLE click_watermarks (
     partition       integer PRIMARY KEY,
@@ -312,7 +331,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute(
         "DROP TABLE credit_entries, attributions, credit_queue, conversion_visitors, conversions,"
-        " conversion_events, click_watermarks, imported_clicks, clicks, rules, codes, links, posts,"
+        " conversion_events, click_watermarks, dead_letters, journal_progress, imported_clicks, clicks, rules, codes, links, posts,"
         " campaign_windows, campaigns, influencers, api_keys, programs"
     )
     op.execute("DROP TYPE text_range")

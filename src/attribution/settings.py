@@ -98,8 +98,8 @@ class Settings(BaseSettings):
     """A batch leaves for the stream when it has so many clicks, or after this time."""
     stream_partitions: Annotated[int, Field(gt=0, le=1024)] = 1
     """The same on all machines."""
-    stream_budget_entries: Positive = 20_000
-    """Unconsumed batches a stream partition may hold; beyond, clicks wait in the journals on disk."""
+    stream_budget_bytes: Positive = 256 * 1024 * 1024
+    """Memory of Redis that the unconsumed clicks of a partition may take; beyond, clicks wait in the journals."""
 
     consume_batch_entries: Positive = 20
     """Stream entries a consumer writes to Postgres in one transaction."""

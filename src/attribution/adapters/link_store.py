@@ -1,0 +1,181 @@
+"""Where the redirect finds links it does not hold: Redis first, then Postgres; and the feed of edits.
+
+Redis holds a copy of each link that was made, edited or looked up. A copy is as good as Postgres for `fresh_s`, and
+after that still better than nothing while Postgres is away. Versions only grow, so a slow reader never puts an
+older copy over a newer one.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import orjson
+import structlog
+from redis.asyncio import Redis
+
+from attribution.domain.clicks import Channel
+from attribution.domain.ids import CampaignId, InfluencerId, LinkId, PostId, ProgramId
+from attribution.domain.links import ForwardQuery, Link
+from attribution.errors import DatabaseUnavailableError, StreamUnavailableError
+
+from .postgres import Database, Row
+from .redis import translated_errors
+from .statements import statements
+
+_log = structlog.get_logger(__name__)
+_SQL = statements("link_store")
+_FEED = "attribution:links"
+_KEEP_S = 7 * 24 * 3600
+_PAGE = 1_000
+_PUT_IF_NEWER = """
+local held = redis.call('HGET', KEYS[1], 'version')
+if held and tonumber(held) > tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'version', ARGV[1], 'link', ARGV[2], 'read_at', ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+
+
+class LinkStore:
+    def __init__(self, database: Database, redis: Redis, fresh_s: float) -> None:
+        self._database = database
+        self._redis = redis
+        self._fresh_s = fresh_s
+        self._put_if_newer = redis.register_script(_PUT_IF_NEWER)
+
+    async def find(self, slugs: Sequence[str]) -> Mapping[str, Link]:
+        """Those that exist. Raises `DatabaseUnavailableError` when one is in no copy and Postgres is away."""
+        copies = await self._copies(slugs)
+        found = {slug: link for slug, (link, fresh) in copies.items() if fresh}
+        missing = [slug for slug in slugs if slug not in found]
+        if not missing:
+            return found
+        try:
+            read = await self._read(missing)
+        except DatabaseUnavailableError:
+            if all(slug in copies for slug in missing):
+                return {slug: link for slug, (link, _) in copies.items()}
+            raise
+        await self._copy(read.values())
+        return found | read
+
+    async def _read(self, slugs: Sequence[str]) -> dict[str, Link]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_SQL["find"], slugs)
+        return {row["slug"]: _link(row) for row in rows}
+
+    async def _copies(self, slugs: Sequence[str]) -> dict[str, tuple[Link, bool]]:
+        try:
+            with translated_errors():
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for slug in slugs:
+                        pipe.hmget(_key(slug), "link", "read_at")
+                    replies = await pipe.execute()
+        except StreamUnavailableError:
+            return {}
+        oldest = time.time() - self._fresh_s
+        return {
+            slug: (decode_link(link), float(read_at) >= oldest)
+            for slug, (link, read_at) in zip(slugs, replies, strict=True)
+            if link is not None
+        }
+
+    async def _copy(self, links: Iterable[Link], *, announce: bool = False) -> None:
+        """A copy that can't be made is only slower later: edits reach the workers by their caches' age then."""
+        now = time.time()
+        try:
+            with translated_errors():
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for link in links:
+                        encoded = encode_link(link)
+                        await self._put_if_newer(
+                            keys=[_key(link.slug)], args=[link.version, encoded, now, _KEEP_S], client=pipe
+                        )
+                        if announce:
+                            pipe.publish(_FEED, encoded)
+                    await pipe.execute()
+        except StreamUnavailableError as error:
+            _log.warning("links_not_copied", error=str(error))
+
+    async def publish(self, program_id: int, slugs: Sequence[str]) -> None:
+        """After the commit of a change: every worker has it within moments. Never fails."""
+        try:
+            async with self._database.connection() as connection:
+                rows = await connection.fetch(_SQL["by_slug"], program_id, slugs)
+        except DatabaseUnavailableError as error:
+            _log.warning("links_not_published", error=str(error))
+            return
+        await self._copy([_link(row) for row in rows], announce=True)
+
+    async def publish_program(self, program_id: int) -> None:
+        """After a change of what a programme's links carry."""
+        last = 0
+        with suppress(DatabaseUnavailableError):
+            while rows := await self._page(program_id, last):
+                await self._copy([_link(row) for row in rows], announce=True)
+                last = rows[-1]["link_id"]
+
+    async def _page(self, program_id: int, after: int) -> list[Row]:
+        async with self._database.connection() as connection:
+            return await connection.fetch(_SQL["page"], program_id, after, _PAGE)
+
+    async def edits(self) -> AsyncIterator[Link | None]:
+        """Links as they change; None after each (re)connection, when edits may have been missed."""
+        while True:
+            try:
+                with translated_errors():
+                    async with self._redis.pubsub() as feed:
+                        await feed.subscribe(_FEED)
+                        yield None
+                        while True:
+                            message = await feed.get_message(ignore_subscribe_messages=True, timeout=1.0)
+                            if message is not None:
+                                yield decode_link(message["data"])
+            except StreamUnavailableError as error:
+                _log.warning("link_feed_interrupted", error=str(error))
+                await asyncio.sleep(0.5)
+
+
+def _key(slug: str) -> str:
+    return f"attribution:link:{slug}"
+
+
+def encode_link(link: Link) -> bytes:
+    return orjson.dumps(link)
+
+
+def decode_link(data: bytes) -> Link:
+    fields: dict[str, Any] = orjson.loads(data)
+    for name in ("starts_at", "expires_at"):
+        fields[name] = datetime.fromisoformat(fields[name]) if fields[name] else None
+    fields["forward_query"] = ForwardQuery(fields["forward_query"])
+    fields["channel"] = Channel(fields["channel"]) if fields["channel"] else None
+    return Link(**fields)
+
+
+def _link(row: Row) -> Link:
+    return Link(
+        link_id=LinkId(row["link_id"]),
+        program_id=ProgramId(row["program_id"]),
+        slug=row["slug"],
+        destination=row["destination"],
+        forward_query=ForwardQuery(row["forward_query"]),
+        click_id_param=row["click_id_param"],
+        visitor_id_param=row["visitor_id_param"],
+        influencer_id=_none_or(InfluencerId, row["influencer_id"]),
+        campaign_id=_none_or(CampaignId, row["campaign_id"]),
+        post_id=_none_or(PostId, row["post_id"]),
+        channel=_none_or(Channel, row["channel"]),
+        status=row["status"],
+        starts_at=row["starts_at"],
+        expires_at=row["expires_at"],
+        fallback_url=row["fallback_url"],
+        version=row["version"],
+    )
+
+
+def _none_or(kind: Any, value: Any) -> Any:
+    return None if value is None else kind(value)

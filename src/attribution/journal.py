@@ -1,0 +1,273 @@
+"""Append-only files of framed records: what is accepted is here before anyone is told so.
+
+A frame is `length (4, big-endian) | CRC-32 of the record (4) | record`. A journal is a directory of numbered
+segments, owned through a lock by one process at a time; the next owner finds what a dead one left.
+docs/adr/0001-journal-and-group-commit.md tells why.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from typing import NamedTuple, Self
+from uuid import UUID, uuid4
+from zlib import crc32
+
+FRAME_HEAD = Struct(">II")
+RECORD_MAX_BYTES = 16 * 1024 * 1024
+_SUFFIX = ".journal"
+
+
+class Position(NamedTuple):
+    segment: int
+    offset: int
+
+
+class Corrupt(NamedTuple):
+    """Bytes that are no frame: a torn write or a damaged disk."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPolicy:
+    segment_bytes: int
+    memory_bytes: int
+    """What may wait in memory while the disk refuses writes."""
+
+
+def frame(record: bytes) -> bytes:
+    return FRAME_HEAD.pack(len(record), crc32(record)) + record
+
+
+def split_frames(data: bytes) -> Iterator[bytes | Corrupt]:
+    """Every byte of `data` is in one record or one `Corrupt`; after damage it finds the next good frame."""
+    offset = damaged_from = 0
+    while offset < len(data):
+        record = _record_at(data, offset)
+        if record is None:
+            offset += 1
+            continue
+        if damaged_from < offset:
+            yield Corrupt(data[damaged_from:offset])
+        yield record
+        offset = damaged_from = offset + FRAME_HEAD.size + len(record)
+    if damaged_from < len(data):
+        yield Corrupt(data[damaged_from:])
+
+
+def _record_at(data: bytes, offset: int) -> bytes | None:
+    start = offset + FRAME_HEAD.size
+    if start > len(data):
+        return None
+    length, checksum = FRAME_HEAD.unpack_from(data, offset)
+    record = data[start : start + length]
+    # An empty record is never written, and its frame of eight zeros is what a torn block looks like.
+    return record if length and len(record) == length and crc32(record) == checksum else None
+
+
+class JournalDirectory:
+    """A journal's place on disk, locked. Its id names it in every system that hears of its records."""
+
+    def __init__(self, path: Path, lock: int, journal_id: UUID) -> None:
+        self.path = path
+        self.journal_id = journal_id
+        self._lock = lock
+
+    @classmethod
+    def claim(cls, path: Path) -> Self | None:
+        """None if another process holds it."""
+        path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        return cls(path, lock, _journal_id(path / "id"))
+
+    def release(self) -> None:
+        os.close(self._lock)
+
+    def segments(self) -> list[int]:
+        return sorted(int(file.stem) for file in self.path.glob(f"*{_SUFFIX}"))
+
+    def segment_path(self, segment: int) -> Path:
+        return self.path / f"{segment:012d}{_SUFFIX}"
+
+    def size(self, segment: int) -> int:
+        return self.segment_path(segment).stat().st_size
+
+    def remove(self, segment: int) -> None:
+        self.segment_path(segment).unlink(missing_ok=True)
+
+    def size_bytes(self) -> int:
+        return sum(self.size(segment) for segment in self.segments())
+
+
+def _journal_id(file: Path) -> UUID:
+    if not file.exists():
+        draft = file.with_suffix(".draft")
+        draft.write_text(str(uuid4()))
+        draft.rename(file)
+    return UUID(file.read_text())
+
+
+def claim_first_free(root: Path, prefix: str) -> JournalDirectory:
+    """The first of `prefix-0`, `prefix-1`, .. that no living process holds: a restarted worker gets its own back."""
+    number = 0
+    while (directory := JournalDirectory.claim(root / f"{prefix}-{number}")) is None:
+        number += 1
+    return directory
+
+
+class Journal:
+    """The writing end. `append` collects, `commit` writes all that was collected with one write(2)."""
+
+    def __init__(self, directory: JournalDirectory, policy: JournalPolicy) -> None:
+        self.directory = directory
+        self._policy = policy
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._lost = 0
+        existing = directory.segments()
+        self._open(existing[-1] + 1 if existing else 1)
+
+    def _open(self, segment: int) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self._file = os.open(self.directory.segment_path(segment), flags, 0o600)
+        self._segment = segment
+        self._size = 0
+
+    @property
+    def end(self) -> Position:
+        """Up to here all is written."""
+        return Position(self._segment, self._size)
+
+    @property
+    def has_pending(self) -> bool:
+        return bool(self._pending)
+
+    def append(self, record: bytes) -> None:
+        if self._pending_bytes > self._policy.memory_bytes:
+            self._lost += 1
+            return
+        framed = frame(record)
+        self._pending.append(framed)
+        self._pending_bytes += len(framed)
+
+    def commit(self) -> bool:
+        """False if the disk refuses; then the records stay pending, and the next commit tries again."""
+        data = b"".join(self._pending)
+        try:
+            self._write(data)
+        except OSError:
+            return False
+        self._pending.clear()
+        self._pending_bytes = 0
+        self._size += len(data)
+        return True
+
+    def _write(self, data: bytes) -> None:
+        # Rotates before a write, so that a full disk can never leave the journal without an open segment.
+        if self._size >= self._policy.segment_bytes:
+            self._rotate()
+        written = os.write(self._file, data)
+        if written < len(data):
+            os.ftruncate(self._file, self._size)
+            raise OSError(f"wrote {written} of {len(data)} bytes")
+
+    def _rotate(self) -> None:
+        full = self._file
+        self._open(self._segment + 1)
+        os.fsync(full)
+        os.close(full)
+
+    def fileno(self) -> int:
+        """Of the open segment, to fsync it; full ones are synced when they are left."""
+        return self._file
+
+    def take_lost(self) -> int:
+        """Records that found neither disk nor memory since the last call."""
+        lost, self._lost = self._lost, 0
+        return lost
+
+    def close(self) -> None:
+        """An empty segment is not kept: restarts would pile them up."""
+        os.close(self._file)
+        if self._size == 0:
+            self.directory.remove(self._segment)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Whole frames of one segment, from `start` on."""
+
+    start: Position
+    frames: bytes
+    count: int
+
+    @property
+    def end(self) -> Position:
+        return Position(self.start.segment, self.start.offset + len(self.frames))
+
+
+class JournalReader:
+    """The reading end, of a live journal (`end` moves) or of a dead one."""
+
+    def __init__(self, directory: JournalDirectory, batch_records: int, batch_bytes: int = 512 * 1024) -> None:
+        self._directory = directory
+        self._batch_records = batch_records
+        self._batch_bytes = batch_bytes
+        self._open_segment: tuple[int, int] | None = None
+
+    def read(self, start: Position, limit: Position) -> Batch | None:
+        """The next batch at or after `start`, before `limit`; None when there is nothing left."""
+        for segment in self._directory.segments():
+            if segment < start.segment or segment > limit.segment:
+                continue
+            offset = start.offset if segment == start.segment else 0
+            end = limit.offset if segment == limit.segment else self._directory.size(segment)
+            if offset < end:
+                return self._batch(Position(segment, offset), end)
+        return None
+
+    def _batch(self, start: Position, end: int) -> Batch:
+        length = min(end - start.offset, self._batch_bytes)
+        data = os.pread(self._file(start.segment), length, start.offset)
+        size, count = self._whole_frames(data)
+        if size == 0:
+            # A frame larger than a batch, or damage: the whole rest goes, and who decodes it tells which.
+            data = os.pread(self._file(start.segment), end - start.offset, start.offset)
+            size, count = self._first_frame(data)
+        return Batch(start, data[:size], count)
+
+    def _whole_frames(self, data: bytes) -> tuple[int, int]:
+        offset = count = 0
+        head, head_size, total = FRAME_HEAD.unpack_from, FRAME_HEAD.size, len(data)
+        while count < self._batch_records and offset + head_size <= total:
+            length = head(data, offset)[0]
+            if not 0 < length <= total - offset - head_size:
+                break
+            offset += head_size + length
+            count += 1
+        return offset, count
+
+    @staticmethod
+    def _first_frame(data: bytes) -> tuple[int, int]:
+        record = _record_at(data, 0)
+        return (FRAME_HEAD.size + len(record), 1) if record is not None else (len(data), 1)
+
+    def _file(self, segment: int) -> int:
+        if self._open_segment is None or self._open_segment[0] != segment:
+            self.close()
+            file = os.open(self._directory.segment_path(segment), os.O_RDONLY | os.O_CLOEXEC)
+            self._open_segment = (segment, file)
+        return self._open_segment[1]
+
+    def close(self) -> None:
+        if self._open_segment is not None:
+            os.close(self._open_segment[1])
+            self._open_segment = None

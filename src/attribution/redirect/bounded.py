@@ -1,0 +1,48 @@
+"""A bounded map for what can be computed again."""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class BoundedCache(Generic[K, V]):
+    """Two generations: a full young one becomes the old one, and the old one's unused entries are forgotten.
+
+    A hit costs one dictionary look-up, eviction costs nothing per entry, and at most `2 * capacity` entries are held.
+    """
+
+    __slots__ = ("_capacity", "_old", "_young")
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._young: dict[K, V] = {}
+        self._old: dict[K, V] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, key: K) -> V | None:
+        value = self._young.get(key)
+        if value is None and (value := self._old.pop(key, None)) is not None:
+            self.put(key, value)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        if len(self._young) >= self._capacity:
+            self._old, self._young = self._young, {}
+        self._young[key] = value
+
+    def pop(self, key: K) -> V | None:
+        young = self._young.pop(key, None)
+        old = self._old.pop(key, None)
+        return old if young is None else young
+
+    def values(self) -> Iterator[V]:
+        yield from self._young.values()
+        yield from self._old.values()
+
+    def clear(self) -> None:
+        self._young.clear()
+        self._old.clear()

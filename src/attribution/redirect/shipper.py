@@ -1,0 +1,237 @@
+"""Sends what a journal holds to the stream, at least once, and deletes what Postgres has.
+
+A segment stays until all of it is committed in Postgres. So a stream server that restarts without its memory costs
+nothing: its new incarnation makes the shipper begin again at the first byte that is not committed.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from attribution import metrics
+from attribution.adapters.click_stream import StreamWriter
+from attribution.adapters.journal_progress import JournalProgress
+from attribution.errors import UnavailableError
+from attribution.journal import Batch, JournalDirectory, JournalReader, Position
+
+_log = structlog.get_logger(__name__)
+_MARK = re.compile(r"(\d+) (\d+) (\w+) *\n")
+_BATCHES_A_TRIP = 8
+_BEGINNING = Position(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ShipPolicy:
+    batch_clicks: int
+    interval_s: float
+    """A batch leaves when it has `batch_clicks`, or after this time."""
+    stream_budget_bytes: int
+    retry_s: float = 0.5
+    tidy_interval_s: float = 2.0
+
+
+class Mark:
+    """Where the shipper is, and in which incarnation of the stream server; lost or torn, it is only slower."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> tuple[Position, str] | None:
+        match = _MARK.fullmatch(self._path.read_text()) if self._path.exists() else None
+        return (Position(int(match[1]), int(match[2])), match[3]) if match else None
+
+    def write(self, position: Position, incarnation: str) -> None:
+        # In place and padded: the mark is written many times a second.
+        with self._path.open("r+" if self._path.exists() else "w") as file:
+            file.write(f"{position.segment} {position.offset} {incarnation}".ljust(120) + "\n")
+
+
+class Shipper:
+    """Of one journal: `end` says up to where it is written, and no longer changes once it is dead."""
+
+    def __init__(
+        self,
+        directory: JournalDirectory,
+        end: Callable[[], Position],
+        stream: StreamWriter,
+        progress: JournalProgress,
+        policy: ShipPolicy,
+    ) -> None:
+        self._directory = directory
+        self._end = end
+        self._stream = stream
+        self._progress = progress
+        self._policy = policy
+        self._reader = JournalReader(directory, policy.batch_clicks)
+        self._mark = Mark(directory.path / "shipped")
+        self._incarnation: str | None = None
+        self._position = _BEGINNING
+        self._tidied_at = float("-inf")
+        self._wake = asyncio.Event()
+        self._waiting_clicks = 0
+
+    def notify(self, clicks: int) -> None:
+        """So many were committed to the journal; a full batch need not wait for the interval."""
+        self._waiting_clicks += clicks
+        if self._waiting_clicks >= self._policy.batch_clicks:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._attempt()
+
+    async def drain(self) -> None:
+        """Until all is in the stream. Raises `UnavailableError`; the rest is the next owner's."""
+        await self._cycle()
+        if self._position >= self._end():
+            await self._stream.retire(self._directory.journal_id)
+
+    async def finish(self) -> None:
+        """For the journal of a dead process: until all of it is committed and deleted, or cancelled."""
+        while not await self._finished():
+            await self._attempt()
+
+    async def _finished(self) -> bool:
+        end, journal_id = self._end(), self._directory.journal_id
+        if self._directory.segments() != [end.segment]:
+            return False
+        try:
+            if (await self._progress.committed(journal_id)).get(end.segment, 0) < end.offset:
+                return False
+            # Before the last segment goes: else a crash between would leave a report that nobody renews.
+            await self._stream.retire(journal_id)
+            await self._progress.forget(journal_id, [end.segment])
+        except UnavailableError:
+            return False
+        self._directory.remove(end.segment)
+        return True
+
+    def close(self) -> None:
+        self._reader.close()
+
+    async def _attempt(self) -> None:
+        try:
+            await self._cycle()
+            await self._pause()
+        except UnavailableError as error:
+            metrics.SHIP_ERRORS.inc()
+            _log.warning("shipping_interrupted", journal=self._directory.path.name, error=str(error))
+            self._incarnation = None
+            await asyncio.sleep(self._policy.retry_s)
+
+    async def _pause(self) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(self._policy.interval_s):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _cycle(self) -> None:
+        if self._incarnation is None:
+            await self._resume()
+        began_us = time.time_ns() // 1000
+        self._waiting_clicks = 0
+        end = self._end()
+        while batches := self._next_batches(end):
+            await self._wait_for_room()
+            await self._ship(batches)
+        await self._stream.report_shipped(self._directory.journal_id, began_us)
+        if time.monotonic() - self._tidied_at > self._policy.tidy_interval_s:
+            await self._tidy()
+
+    async def _resume(self) -> None:
+        """At the mark if the stream server still is the one that acknowledged it, else where Postgres ends."""
+        incarnation = await self._stream.incarnation()
+        mark = self._mark.read()
+        if mark is not None and mark[1] == incarnation:
+            self._position = mark[0]
+        else:
+            if mark is not None:
+                metrics.SHIP_REWINDS.inc()
+            self._position = await self._first_uncommitted()
+        self._incarnation = incarnation
+
+    async def _first_uncommitted(self) -> Position:
+        try:
+            committed = await self._progress.committed(self._directory.journal_id)
+        except UnavailableError:
+            return _BEGINNING
+        position = _BEGINNING
+        for segment in self._directory.segments():
+            position = Position(segment, committed.get(segment, 0))
+            if position.offset < self._directory.size(segment):
+                break
+        return position
+
+    def _next_batches(self, end: Position) -> list[Batch]:
+        batches: list[Batch] = []
+        position = self._position
+        while len(batches) < _BATCHES_A_TRIP and (batch := self._reader.read(position, end)) is not None:
+            batches.append(batch)
+            position = batch.end
+        return batches
+
+    async def _wait_for_room(self) -> None:
+        while await self._stream.used_bytes() > self._policy.stream_budget_bytes:
+            await asyncio.sleep(self._policy.retry_s)
+
+    async def _ship(self, batches: list[Batch]) -> None:
+        assert self._incarnation is not None
+        await self._stream.append(self._directory.journal_id, batches)
+        self._position = batches[-1].end
+        self._mark.write(self._position, self._incarnation)
+        metrics.CLICKS_SHIPPED.inc(sum(batch.count for batch in batches))
+
+    async def _tidy(self) -> None:
+        self._tidied_at = time.monotonic()
+        try:
+            committed = await self._progress.committed(self._directory.journal_id)
+        except UnavailableError:
+            return
+        current = self._end().segment
+        done = [
+            segment
+            for segment in self._directory.segments()
+            if segment < current and committed.get(segment, 0) >= self._directory.size(segment)
+        ]
+        for segment in done:
+            self._directory.remove(segment)
+        if gone := [segment for segment in committed if segment < current and segment not in self._directory.segments()]:
+            await self._progress.forget(self._directory.journal_id, gone)
+
+
+class Adopter:
+    """Ships the journals that dead workers left, as soon as nobody holds them."""
+
+    def __init__(
+        self, root: Path, prefix: str, scan_interval_s: float, ship: Callable[[JournalDirectory], Awaitable[None]]
+    ) -> None:
+        self._root = root
+        self._prefix = prefix
+        self._scan_interval_s = scan_interval_s
+        self._ship = ship
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as adoptions:
+            while True:
+                for path in sorted(self._root.glob(f"{self._prefix}-*")):
+                    directory = JournalDirectory.claim(path)
+                    if directory is not None:
+                        adoptions.create_task(self._finish(directory), name=f"adopt {path.name}")
+                await asyncio.sleep(self._scan_interval_s)
+
+    async def _finish(self, directory: JournalDirectory) -> None:
+        try:
+            if directory.segments():
+                _log.info("journal_adopted", journal=directory.path.name)
+                await self._ship(directory)
+        finally:
+            directory.release()
