@@ -8,11 +8,13 @@ Record, version 1 (big-endian; ids 0 for none):
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from struct import Struct, error
 
 from .click_id import clicked_at_us
 from .ids import CampaignId, ClickId, InfluencerId, LinkId, PostId, ProgramId
+from .instants import to_us
 
 SUB_COUNT = 5
 SUB_MAX_LENGTH = 128
@@ -21,6 +23,8 @@ _VERSION = 1
 _HEAD = Struct(">B16sQQQQQBB")
 _LINK_PART = Struct(">QQQQQB")
 _TEXTS = 3 + SUB_COUNT
+_LAST_ID = 2**63 - 1
+_LAST_US = to_us(datetime.max.replace(tzinfo=UTC))
 
 
 class Channel(Enum):
@@ -127,6 +131,10 @@ def unpack_click(record: bytes) -> Click:
         texts = record[_HEAD.size :].decode().split("\0")
         if len(texts) != _TEXTS:
             raise MalformedClickError(f"{len(texts)} texts instead of {_TEXTS}")
+        if clicked_at_us(click_id) > _LAST_US:
+            raise MalformedClickError("a time that no calendar has")
+        if max(program, link, influencer, campaign, post) > _LAST_ID or not (program and link):
+            raise MalformedClickError("an id that no table has")
         visitor, ip, referrer_host, *subs = (text or None for text in texts)
         return Click(
             ClickId(click_id),

@@ -15,6 +15,7 @@ RESERVED_SLUGS = frozenset(
     {"healthz", "readyz", "metrics", "docs", "openapi.json", "v1", "robots.txt", "favicon.ico"}
 )
 DESTINATION_MAX_LENGTH = 2048
+DESTINATION_MAX_BYTES = 7168  # leaves room in a Location of 8 kB for the reserved parameters
 
 Status = Literal["active", "disabled"]
 
@@ -46,15 +47,19 @@ class Link:
     version: int = 1
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UNSTORABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def destination_error(url: str) -> str | None:
     """Why a URL can't be a destination or a fallback, or None. What passes is stored and sent byte for byte."""
     if len(url) > DESTINATION_MAX_LENGTH:
         return f"is longer than {DESTINATION_MAX_LENGTH} characters"
-    if _CONTROL.search(url):
-        return "has a control character"
+    if len(url.encode(errors="surrogatepass")) > DESTINATION_MAX_BYTES:
+        return f"is longer than {DESTINATION_MAX_BYTES} bytes in UTF-8"
+    if _UNSTORABLE.search(url):
+        return "has a control character or half of a surrogate pair"
+    if url != url.strip():
+        return "has space around it"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -62,6 +67,6 @@ def destination_error(url: str) -> str | None:
         return "is not a URL"
     if parts.scheme not in ("http", "https"):
         return "must be an absolute http or https URL"
-    if not host or " " in parts.netloc:
+    if not host or " " in parts.netloc or "\\" in parts.netloc:
         return "has no valid host"
     return None

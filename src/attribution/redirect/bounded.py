@@ -10,7 +10,7 @@ V = TypeVar("V")
 class BoundedCache(Generic[K, V]):
     """Two generations: a full young one becomes the old one, and the old one's unused entries are forgotten.
 
-    A hit costs one dictionary look-up, eviction costs nothing per entry, and at most `2 * capacity` entries are held.
+    A hit is one dictionary look-up, eviction costs nothing per entry, `2 * capacity` entries are held at most.
     """
 
     __slots__ = ("_capacity", "_old", "_young")

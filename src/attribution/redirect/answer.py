@@ -1,0 +1,62 @@
+"""Answers of the redirect lane, prepared as far as they can be. Bodies are empty, `Date` is the server's."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from attribution.domain.clicks import AgentClass
+
+from .decision import Outcome
+
+Header = tuple[bytes, bytes]
+
+_UNCACHED: Final[Header] = (b"cache-control", b"private, no-store")
+_EMPTY: Final[Header] = (b"content-length", b"0")
+_UNINDEXED: Final[Header] = (b"x-robots-tag", b"noindex")
+_ALLOW: Final[Header] = (b"allow", b"GET, HEAD")
+
+STATUS: Final = {
+    Outcome.METHOD_NOT_ALLOWED: 405,
+    Outcome.NOT_FOUND: 404,
+    Outcome.FALLBACK: 302,
+    Outcome.GONE: 410,
+    Outcome.HEAD: 302,
+    Outcome.PREFETCH: 503,
+    Outcome.BOT: 302,
+    Outcome.LIVE: 302,
+}
+
+FIXED_HEADERS: Final[dict[Outcome, tuple[Header, ...]]] = {
+    Outcome.METHOD_NOT_ALLOWED: (_UNCACHED, _EMPTY, _ALLOW),
+    Outcome.NOT_FOUND: (_UNCACHED, _EMPTY),
+    Outcome.FALLBACK: (_UNCACHED, _EMPTY),
+    Outcome.GONE: (_UNCACHED, _EMPTY),
+    Outcome.HEAD: (_UNCACHED, _EMPTY, _UNINDEXED),
+    Outcome.PREFETCH: (_UNCACHED, _EMPTY),
+    Outcome.BOT: (_UNCACHED, _EMPTY, _UNINDEXED),
+    Outcome.LIVE: (_UNCACHED, _EMPTY, _UNINDEXED),
+}
+
+
+@dataclass(slots=True)
+class Answer:
+    """`record`: the click, to be in the journal before the answer leaves; None where there is no click."""
+
+    outcome: Outcome
+    agent_class: AgentClass
+    location: bytes | None = None
+    set_cookie: bytes | None = None
+    record: bytes | None = None
+
+    @property
+    def status(self) -> int:
+        return STATUS[self.outcome]
+
+    @property
+    def headers(self) -> list[Header]:
+        """For ASGI; the body is empty."""
+        headers = list(FIXED_HEADERS[self.outcome])
+        if self.location is not None:
+            headers.append((b"location", self.location))
+        if self.set_cookie is not None:
+            headers.append((b"set-cookie", self.set_cookie))
+        return headers
