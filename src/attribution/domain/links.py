@@ -51,15 +51,21 @@ _UNSTORABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def destination_error(url: str) -> str | None:
-    """Why a URL can't be a destination or a fallback, or None. What passes is stored and sent byte for byte."""
+    """Why a URL can't be a destination or a fallback, or None. What passes is stored and sent as it is."""
+    return _text_error(url) or _url_error(url)
+
+
+def _text_error(url: str) -> str | None:
     if len(url) > DESTINATION_MAX_LENGTH:
         return f"is longer than {DESTINATION_MAX_LENGTH} characters"
-    if len(url.encode(errors="surrogatepass")) > DESTINATION_MAX_BYTES:
-        return f"is longer than {DESTINATION_MAX_BYTES} bytes in UTF-8"
     if _UNSTORABLE.search(url):
         return "has a control character or half of a surrogate pair"
-    if url != url.strip():
-        return "has space around it"
+    if len(url.encode()) > DESTINATION_MAX_BYTES:
+        return f"is longer than {DESTINATION_MAX_BYTES} bytes in UTF-8"
+    return "has space around it" if url != url.strip() else None
+
+
+def _url_error(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

@@ -1,7 +1,8 @@
 """Money is an integer of minor units with an ISO 4217 currency; decimal strings outside."""
 
+import re
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 from fractions import Fraction
 from functools import cache
 
@@ -9,6 +10,10 @@ from iso4217 import Currency
 
 MINOR_MAX = 10**15
 """Largest amount in minor units: sums of a thousand of them stay within 64 bits."""
+_DIGITS_MAX = 30
+_DECIMAL = re.compile(r"-?\d{1,31}(?:\.\d{1,30})?", re.ASCII)
+_EXACT = Context(prec=100)
+"""The default context would round the 29th digit away, and with it what is finer than a minor unit."""
 
 
 class MoneyError(ValueError):
@@ -27,19 +32,29 @@ def exponent(currency: str) -> int:
     return digits
 
 
+def parse_decimal(value: str | int | Decimal) -> Decimal:
+    """Exact, from a JSON number or a plain decimal string. Raises `MoneyError` beyond 30 digits either side."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value) is None:
+        raise MoneyError("is not a decimal number")
+    number = Decimal(value)
+    if not number.is_finite():
+        raise MoneyError("is not a finite number")
+    if number.adjusted() > _DIGITS_MAX:
+        raise MoneyError("is too large")
+    if int(number.as_tuple().exponent) < -_DIGITS_MAX:
+        raise MoneyError("has too many decimals")
+    return number
+
+
 def to_minor(amount: Decimal, currency: str) -> int:
     """Exact: `to_minor(Decimal("39.80"), "EUR") == 3980`. Raises `MoneyError` on a finer amount."""
     digits = exponent(currency)
-    try:
-        scaled = amount.scaleb(digits)
-        minor = int(scaled)
-    except (InvalidOperation, ValueError, OverflowError):
-        raise MoneyError("is not a finite amount") from None
-    if minor != scaled:
+    scaled = parse_decimal(amount).scaleb(digits, _EXACT)
+    if scaled != scaled.to_integral_value():
         raise MoneyError(f"is finer than the minor unit of {currency} ({digits} decimals)")
-    if abs(minor) > MINOR_MAX:
+    if abs(scaled) > MINOR_MAX:
         raise MoneyError("is too large")
-    return minor
+    return int(scaled)
 
 
 def from_minor(minor: int, currency: str) -> str:

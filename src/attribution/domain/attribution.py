@@ -1,0 +1,312 @@
+"""Who earned a conversion: pure, from the facts and the rule, with the reason for everything that was not chosen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fractions import Fraction
+
+from .clicks import Channel
+from .codes import Code, CodePolicy, code_key
+from .ids import CampaignId, ClickId, InfluencerId, LinkId, PostId
+from .models import weights
+from .money import split
+from .rules import Judgement
+
+WEIGHT_UNITS = 10**18
+"""A stored weight counts units of 1e-18, apportioned like money, so that the weights of a conversion sum to 1."""
+
+
+class Verdict(StrEnum):
+    """Of a candidate touch: the first that fits."""
+
+    BOT = "bot"
+    AFTER_CONVERSION = "after_conversion"
+    OUTSIDE_WINDOW = "outside_window"
+    TOO_CLOSE = "too_close"
+    NOT_CREDITED = "not_credited"
+    CREDITED = "credited"
+
+
+class CodeVerdict(StrEnum):
+    CREDITED = "credited"
+    NOT_INVOLVED = "not_involved"
+    AGREES = "agrees"
+    DISAGREES = "disagrees"
+    SUPERSEDED = "superseded"
+    INACTIVE = "inactive"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Of a conversion without credit: the first that fits."""
+
+    FORGED_CLICK_ID = "forged_click_id"
+    UNKNOWN_CLICK_ID = "unknown_click_id"
+    TOO_CLOSE = "too_close"
+    OUTSIDE_WINDOW = "outside_window"
+    ONLY_BOTS = "only_bots"
+    NO_TOUCH = "no_touch"
+
+
+class Status(StrEnum):
+    ATTRIBUTED = "attributed"
+    PENDING = "pending"
+    UNATTRIBUTED = "unattributed"
+
+
+class Via(StrEnum):
+    CLICK = "click"
+    CODE = "code"
+    NONE = "none"
+
+
+class ClickState(StrEnum):
+    """Of the click id that a conversion carries."""
+
+    VALID = "valid"
+    FORGED = "forged_click_id"
+    UNKNOWN = "unknown_click_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """A candidate: a click, whoever made it. `stored` is False while only its signed id is known."""
+
+    click_id: ClickId
+    clicked_at_us: int
+    link_id: LinkId
+    influencer_id: InfluencerId | None = None
+    campaign_id: CampaignId | None = None
+    post_id: PostId | None = None
+    channel: Channel | None = None
+    is_bot: bool = False
+    stored: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionFacts:
+    """`net_minor` is 0 for a cancelled conversion; its weights stay."""
+
+    occurred_at_us: int
+    gross_minor: int
+    net_minor: int
+    discount_minor: int = 0
+    click_state: ClickState | None = None
+    discount_codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedTouch:
+    touch: Touch
+    verdict: Verdict
+    weight: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedCode:
+    """`text` as the order has it; `code` None where it is unknown or inactive."""
+
+    text: str
+    verdict: CodeVerdict
+    code: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """One part of a conversion. The parts' weights sum to `WEIGHT_UNITS`, their money to the conversion's.
+
+    `via` none holds all of a conversion that nobody earned, so that sums over credits equal totals.
+    """
+
+    via: Via
+    weight_units: int
+    gross_minor: int
+    net_minor: int
+    discount_minor: int
+    influencer_id: InfluencerId | None = None
+    campaign_id: CampaignId | None = None
+    channel: Channel | None = None
+    post_id: PostId | None = None
+    link_id: LinkId | None = None
+    click_id: ClickId | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    status: Status
+    reason: Reason | None
+    judgement: Judgement
+    touches: tuple[JudgedTouch, ...]
+    codes: tuple[JudgedCode, ...]
+    credits: tuple[Credit, ...]
+
+    @property
+    def credited(self) -> bool:
+        return self.credits[0].via is not Via.NONE
+
+
+CodeBook = Mapping[str, Sequence[Code]]
+"""`code_key` -> the codes that ever had this text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    weight: Fraction
+    origin: JudgedTouch | JudgedCode | None = field(default=None)
+
+
+def attribute(
+    conversion: ConversionFacts, candidates: Sequence[Touch], judgement: Judgement, codes: CodeBook
+) -> Attribution:
+    """`candidates` in any order, each once."""
+    touches = _judge_touches(conversion, sorted(candidates, key=_path_order), judgement)
+    judged_codes = _judge_codes(conversion, touches, codes)
+    taker = next((code for code in judged_codes if code.verdict is CodeVerdict.CREDITED), None)
+    if taker is not None:
+        touches = [_uncredited(touch) for touch in touches]
+        shares = [_Share(Fraction(1), taker)]
+    else:
+        shares = [_Share(touch.weight, touch) for touch in touches if touch.verdict is Verdict.CREDITED]
+    status = _status(touches, taker, credited=bool(shares))
+    return Attribution(
+        status,
+        _reason(conversion, touches) if status is Status.UNATTRIBUTED else None,
+        judgement,
+        tuple(touches),
+        tuple(judged_codes),
+        tuple(_credits(conversion, shares or [_Share(Fraction(1))])),
+    )
+
+
+def _path_order(touch: Touch) -> tuple[int, bytes]:
+    return (touch.clicked_at_us, touch.click_id)
+
+
+def _judge_touches(
+    conversion: ConversionFacts, candidates: Sequence[Touch], judgement: Judgement
+) -> list[JudgedTouch]:
+    barred = [_bar(touch, conversion.occurred_at_us, judgement) for touch in candidates]
+    length = barred.count(None)
+    path = iter(weights(judgement.rule.model, length) if length else ())
+    return [
+        JudgedTouch(touch, bar) if bar is not None else _weighted(touch, next(path))
+        for touch, bar in zip(candidates, barred, strict=True)
+    ]
+
+
+def _bar(touch: Touch, occurred_at_us: int, judgement: Judgement) -> Verdict | None:
+    """What keeps a candidate out of the path."""
+    age_us = occurred_at_us - touch.clicked_at_us
+    if touch.is_bot:
+        return Verdict.BOT
+    if age_us < 0:
+        return Verdict.AFTER_CONVERSION
+    if age_us > judgement.window_us(touch.campaign_id):
+        return Verdict.OUTSIDE_WINDOW
+    if age_us < judgement.rule.min_click_to_conversion_us:
+        return Verdict.TOO_CLOSE
+    return None
+
+
+def _weighted(touch: Touch, weight: Fraction) -> JudgedTouch:
+    return JudgedTouch(touch, Verdict.CREDITED if weight else Verdict.NOT_CREDITED, weight)
+
+
+def _uncredited(judged: JudgedTouch) -> JudgedTouch:
+    return JudgedTouch(judged.touch, Verdict.NOT_CREDITED) if judged.verdict is Verdict.CREDITED else judged
+
+
+def _judge_codes(
+    conversion: ConversionFacts, touches: Sequence[JudgedTouch], codes: CodeBook
+) -> list[JudgedCode]:
+    """In the order sent; the first whose policy takes the credit has it."""
+    involved = {
+        t.touch.influencer_id for t in touches if t.verdict in (Verdict.CREDITED, Verdict.NOT_CREDITED)
+    }
+    judged: list[JudgedCode] = []
+    taker: InfluencerId | None = None
+    for text in conversion.discount_codes:
+        known = codes.get(code_key(text), ())
+        code = next((code for code in known if code.active_at(conversion.occurred_at_us)), None)
+        if code is None:
+            judged.append(JudgedCode(text, CodeVerdict.INACTIVE if known else CodeVerdict.UNKNOWN))
+        elif not _takes(code, involved):
+            judged.append(JudgedCode(text, CodeVerdict.NOT_INVOLVED, code))
+        elif taker is not None:
+            judged.append(JudgedCode(text, CodeVerdict.SUPERSEDED, code))
+        else:
+            taker = code.influencer_id
+            judged.append(JudgedCode(text, CodeVerdict.CREDITED, code))
+    winners = (
+        {t.touch.influencer_id for t in touches if t.verdict is Verdict.CREDITED}
+        if taker is None
+        else {taker}
+    )
+    return [_compared(code, winners) for code in judged]
+
+
+def _takes(code: Code, involved: set[InfluencerId | None]) -> bool:
+    return code.policy is CodePolicy.ALWAYS or (
+        code.policy is CodePolicy.IF_INVOLVED and code.influencer_id in involved
+    )
+
+
+def _compared(judged: JudgedCode, winners: set[InfluencerId | None]) -> JudgedCode:
+    """An `if_winner` code only says whether it and the winner agree."""
+    if judged.code is None or judged.code.policy is not CodePolicy.IF_WINNER:
+        return judged
+    agrees = judged.code.influencer_id in winners
+    return JudgedCode(judged.text, CodeVerdict.AGREES if agrees else CodeVerdict.DISAGREES, judged.code)
+
+
+def _status(touches: Sequence[JudgedTouch], taker: JudgedCode | None, *, credited: bool) -> Status:
+    # A code that always takes the credit leaves nothing for the click's row to change.
+    settled = taker is not None and taker.code is not None and taker.code.policy is CodePolicy.ALWAYS
+    if not settled and any(not judged.touch.stored for judged in touches):
+        return Status.PENDING
+    return Status.ATTRIBUTED if credited else Status.UNATTRIBUTED
+
+
+def _reason(conversion: ConversionFacts, touches: Sequence[JudgedTouch]) -> Reason:
+    """Clicks after the conversion say nothing: the future never changes the past."""
+    if conversion.click_state is ClickState.FORGED:
+        return Reason.FORGED_CLICK_ID
+    if conversion.click_state is ClickState.UNKNOWN:
+        return Reason.UNKNOWN_CLICK_ID
+    verdicts = {t.verdict for t in touches if t.touch.clicked_at_us <= conversion.occurred_at_us}
+    if Verdict.TOO_CLOSE in verdicts:
+        return Reason.TOO_CLOSE
+    if Verdict.OUTSIDE_WINDOW in verdicts:
+        return Reason.OUTSIDE_WINDOW
+    return Reason.ONLY_BOTS if Verdict.BOT in verdicts else Reason.NO_TOUCH
+
+
+def _credits(conversion: ConversionFacts, shares: Sequence[_Share]) -> list[Credit]:
+    fractions = [share.weight for share in shares]
+    parts = zip(
+        shares,
+        split(WEIGHT_UNITS, fractions),
+        split(conversion.gross_minor, fractions),
+        split(conversion.net_minor, fractions),
+        split(conversion.discount_minor, fractions),
+        strict=True,
+    )
+    return [_credit(share.origin, *amounts) for share, *amounts in parts]
+
+
+def _credit(
+    origin: JudgedTouch | JudgedCode | None, units: int, gross: int, net: int, discount: int
+) -> Credit:
+    if isinstance(origin, JudgedTouch):
+        touch = origin.touch
+        return Credit(
+            Via.CLICK, units, gross, net, discount,
+            touch.influencer_id, touch.campaign_id, touch.channel, touch.post_id, touch.link_id, touch.click_id,
+        )  # fmt: skip
+    if origin is not None and origin.code is not None:
+        code = origin.code
+        return Credit(
+            Via.CODE, units, gross, net, discount, code.influencer_id, code.campaign_id, code=code.text
+        )
+    return Credit(Via.NONE, units, gross, net, discount)

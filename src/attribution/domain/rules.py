@@ -1,0 +1,96 @@
+"""Rules and campaign windows: versioned, each in force from an instant on."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from .ids import CampaignId, RuleId
+from .models import Model
+
+_DAY_US = 24 * 3600 * 1_000_000
+DEFAULT_TYPE = "default"
+DEFAULT_WINDOW_US = 30 * _DAY_US
+NO_WINDOWS: Mapping[str, int] = {}
+
+
+class Version(Protocol):
+    @property
+    def effective_from_us(self) -> int: ...
+
+    @property
+    def created_at_us(self) -> int: ...
+
+
+V = TypeVar("V", bound=Version)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`windows_us`: conversion type, or `default`, to microseconds."""
+
+    rule_id: RuleId | None = None
+    model: Model = Model.LAST_TOUCH
+    windows_us: Mapping[str, int] = field(default_factory=dict)
+    min_click_to_conversion_us: int = 0
+    effective_from_us: int = 0
+    created_at_us: int = 0
+
+
+MARKET_DEFAULT = Rule()
+"""What judges a conversion that no rule is in force for: last touch, 30 days."""
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignWindows:
+    windows_us: Mapping[str, int]
+    effective_from_us: int
+    created_at_us: int
+
+
+def in_force(versions: Iterable[V], at_us: int, known_by_us: int | None) -> V | None:
+    """The latest effective at `at_us`; of equals the later created. Made after `known_by_us`, it does not count."""
+    fitting = [
+        version
+        for version in versions
+        if version.effective_from_us <= at_us
+        and (known_by_us is None or version.created_at_us <= known_by_us)
+    ]
+    return max(fitting, key=lambda version: (version.effective_from_us, version.created_at_us), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """All versions of a programme."""
+
+    rules: tuple[Rule, ...] = ()
+    campaign_windows: Mapping[CampaignId, tuple[CampaignWindows, ...]] = field(default_factory=dict)
+
+    def judgement(self, conversion_type: str, occurred_at_us: int, bound_at_us: int | None) -> "Judgement":
+        """What judges a conversion; bound to what was known when it was first credited, if it was."""
+        rule = in_force(self.rules, occurred_at_us, bound_at_us) or MARKET_DEFAULT
+        windows: dict[CampaignId, int] = {}
+        for campaign_id, versions in self.campaign_windows.items():
+            version = in_force(versions, occurred_at_us, bound_at_us)
+            if version is not None and conversion_type in version.windows_us:
+                windows[campaign_id] = version.windows_us[conversion_type]
+        return Judgement(rule, conversion_type, windows)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A rule, and the windows of campaigns that go before it, for one type of conversion at one instant."""
+
+    rule: Rule
+    conversion_type: str
+    campaign_windows_us: Mapping[CampaignId, int] = field(default_factory=dict)
+
+    def window_us(self, campaign_id: CampaignId | None) -> int:
+        """The campaign's for the type, else the rule's for the type, else the rule's default, else 30 days."""
+        if campaign_id is not None and campaign_id in self.campaign_windows_us:
+            return self.campaign_windows_us[campaign_id]
+        windows = self.rule.windows_us
+        return windows.get(self.conversion_type, windows.get(DEFAULT_TYPE, DEFAULT_WINDOW_US))
+
+    @property
+    def widest_window_us(self) -> int:
+        return max(self.window_us(None), *self.campaign_windows_us.values(), 0)
