@@ -1,0 +1,81 @@
+"""Real servers for the tests: one Postgres and one Valkey a test process, a fresh database a test."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from itertools import count
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import pytest_asyncio
+import redis.asyncio
+
+from attribution.embedded.postgres import EmbeddedPostgres
+from attribution.embedded.valkey import EmbeddedValkey
+from attribution.entrypoints.migrate import migrate
+from attribution.settings import Settings
+
+_numbers = count(1)
+
+for _name in list(os.environ):  # a developer's own settings are not the tests'
+    if _name.startswith("ATTRIBUTION_") or _name in {
+        "DATABASE_URL",
+        "REDIS_URL",
+        "HOST",
+        "PORT",
+        "DATA_DIR",
+        "WORKERS",
+    }:
+        del os.environ[_name]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
+    async with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedValkey]:
+    async with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def migrated_template(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> str:
+    await _execute(postgres.url, "CREATE DATABASE migrated")
+    settings = Settings(
+        database_url=_with_database(postgres.url, "migrated"), data_dir=tmp_path_factory.mktemp("migrate")
+    )
+    await asyncio.to_thread(migrate, settings)
+    return "migrated"
+
+
+@pytest_asyncio.fixture
+async def database_url(postgres: EmbeddedPostgres, migrated_template: str) -> AsyncIterator[str]:
+    """A migrated database of the test's own."""
+    name = f"test_{next(_numbers)}"
+    await _execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
+    yield _with_database(postgres.url, name)
+    await _execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest_asyncio.fixture
+async def redis_url(valkey: EmbeddedValkey) -> str:
+    """Empty at the start of each test."""
+    async with redis.asyncio.from_url(valkey.url) as client:
+        await client.flushall()
+    return valkey.url
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
