@@ -247,15 +247,22 @@ CREATE TABLE conversions (
     click_state    text CHECK (click_state IN ('valid', 'forged_click_id', 'unknown_click_id')),
     click_id       uuid,
     click_link_id  bigint,
-    awaits_click   boolean NOT NULL,
     discount_codes text[] NOT NULL,
     PRIMARY KEY (program_id, conversion_id),
     UNIQUE (program_id, source, type, external_id)
 );
 CREATE INDEX conversions_customer ON conversions (program_id, customer_id, occurred_at) WHERE customer_id IS NOT NULL;
 CREATE INDEX conversions_occurred ON conversions (program_id, occurred_at);
-CREATE INDEX conversions_awaiting ON conversions (program_id, click_id) WHERE awaits_click;
-COMMENT ON COLUMN conversions.awaits_click IS 'its click id is valid and the row of that click has not been seen';
+
+-- Click ids whose rows no attributor has seen yet: the row of one re-opens its conversions when it lands.
+CREATE TABLE awaited_clicks (
+    program_id    bigint NOT NULL,
+    click_id      uuid NOT NULL,
+    conversion_id bigint NOT NULL,
+    PRIMARY KEY (program_id, click_id, conversion_id),
+    FOREIGN KEY (program_id, conversion_id) REFERENCES conversions
+);
+CREATE INDEX awaited_clicks_conversion ON awaited_clicks (program_id, conversion_id);
 
 CREATE TABLE conversion_visitors (
     program_id    bigint NOT NULL,
@@ -266,6 +273,20 @@ CREATE TABLE conversion_visitors (
 );
 CREATE INDEX conversion_visitors_conversion ON conversion_visitors (program_id, conversion_id);
 COMMENT ON TABLE conversion_visitors IS 'the visitors a conversion names: its own, and that of the click it names';
+
+-- By the conversion, and by those of its customer that are not after it. A plain SQL function, so it is inlined.
+CREATE FUNCTION visitors_named(bigint, bigint, text, timestamptz) RETURNS TABLE (visitor_id text)
+LANGUAGE sql STABLE AS
+$$
+    SELECT v.visitor_id
+    FROM conversion_visitors v
+    WHERE v.program_id = $1 AND v.conversion_id = $2
+    UNION
+    SELECT v.visitor_id
+    FROM conversions o
+    JOIN conversion_visitors v ON v.program_id = o.program_id AND v.conversion_id = o.conversion_id
+    WHERE o.program_id = $1 AND o.customer_id = $3 AND o.occurred_at <= $4
+$$;
 
 -- Work of the attributor: one conversion, or all of a customer from an instant on.
 CREATE TABLE credit_queue (
@@ -330,8 +351,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute(
-        "DROP TABLE credit_entries, attributions, credit_queue, conversion_visitors, conversions,"
+        "DROP TABLE credit_entries, attributions, credit_queue, conversion_visitors, awaited_clicks, conversions,"
         " conversion_events, click_watermarks, dead_letters, journal_progress, imported_clicks, clicks, rules, codes, links, posts,"
         " campaign_windows, campaigns, influencers, api_keys, programs"
     )
+    op.execute("DROP FUNCTION visitors_named")
     op.execute("DROP TYPE text_range")

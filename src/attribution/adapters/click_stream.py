@@ -110,13 +110,16 @@ class StreamReader:
             return []
 
     async def _abandoned(self, count: int) -> list[Entry]:
-        self._claim_cursor, entries, *_ = await self._redis.xautoclaim(
+        reply: Any = await self._redis.xautoclaim(
             self._key, GROUP, self._consumer, self._claim_idle_ms, self._claim_cursor, count=count
         )
+        self._claim_cursor, entries = reply[0], reply[1]
         return _entries(entries)
 
     async def _new(self, count: int) -> list[Entry]:
-        reply = await self._redis.xreadgroup(GROUP, self._consumer, {self._key: ">"}, count=count, block=BLOCK_MS)
+        reply = await self._redis.xreadgroup(
+            GROUP, self._consumer, {self._key: ">"}, count=count, block=BLOCK_MS
+        )
         return [entry for _, entries in reply for entry in _entries(entries)]
 
     async def done(self, entry_ids: Sequence[bytes]) -> None:
@@ -134,13 +137,13 @@ class StreamReader:
     async def last_entry_id(self) -> tuple[int, int]:
         """Of the newest entry ever appended, deleted or not."""
         with translated_errors():
-            info = await self._redis.xinfo_stream(self._key)
+            info: Any = await self._redis.xinfo_stream(self._key)
             return _parsed(info["last-generated-id"])
 
     async def first_entry_id(self) -> tuple[int, int] | None:
         """Of the oldest entry that is not done."""
         with translated_errors():
-            entries = await self._redis.xrange(self._key, count=1)
+            entries: Any = await self._redis.xrange(self._key, count=1)
             return _parsed(entries[0][0]) if entries else None
 
     async def shipped_through_us(self) -> int | None:
@@ -152,7 +155,9 @@ class StreamReader:
     async def leave(self) -> None:
         """A consumer's name is never used again; one with entries left stays, for another to take them over."""
         with translated_errors():
-            summary = await self._redis.xpending_range(self._key, GROUP, "-", "+", 1, consumername=self._consumer)
+            summary = await self._redis.xpending_range(
+                self._key, GROUP, "-", "+", 1, consumername=self._consumer
+            )
             if not summary:
                 await self._redis.xgroup_delconsumer(self._key, GROUP, self._consumer)
 

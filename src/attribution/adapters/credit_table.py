@@ -1,0 +1,397 @@
+"""Reads the facts that decide conversions, and appends the credits."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
+
+from attribution.domain.attribution import (
+    WEIGHT_UNITS,
+    Attribution,
+    ClickState,
+    Code,
+    CodeBook,
+    ConversionFacts,
+    Credit,
+    Touch,
+    Via,
+)
+from attribution.domain.click_id import clicked_at
+from attribution.domain.clicks import Channel
+from attribution.domain.codes import CodePolicy, code_key
+from attribution.domain.conversions import ConversionStatus
+from attribution.domain.durations import parse_duration
+from attribution.domain.ids import (
+    CampaignId,
+    ClickId,
+    CodeId,
+    ConversionId,
+    InfluencerId,
+    LinkId,
+    PostId,
+    ProgramId,
+    RuleId,
+)
+from attribution.domain.instants import from_us, to_us
+from attribution.domain.models import Model
+from attribution.domain.rules import CampaignWindows, Rule, RuleBook
+
+from .postgres import Database, Row
+from .statements import statements
+
+if TYPE_CHECKING:
+    from .postgres import Connection
+
+_SQL = statements("credits")
+_MICROSECOND = timedelta(microseconds=1)
+_ENTRY_COLUMNS = (
+    "program_id", "conversion_id", "recorded_at", "via", "influencer_id", "campaign_id", "channel", "post_id",
+    "link_id", "click_id", "code", "weight", "gross_minor", "net_minor", "discount_minor",
+)  # fmt: skip
+ConversionKey = tuple[ProgramId, ConversionId]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConversion:
+    program_id: ProgramId
+    conversion_id: ConversionId
+    source: str
+    type: str
+    external_id: str
+    status: ConversionStatus
+    currency: str
+    customer_id: str | None
+    click_id: UUID | None
+    click_link_id: LinkId | None
+    facts: ConversionFacts
+    bound_at_us: int | None
+
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        status = ConversionStatus(row["status"])
+        return cls(
+            program_id=ProgramId(row["program_id"]),
+            conversion_id=ConversionId(row["conversion_id"]),
+            source=row["source"],
+            type=row["type"],
+            external_id=row["external_id"],
+            status=status,
+            currency=row["currency"],
+            customer_id=row["customer_id"],
+            click_id=row["click_id"],
+            click_link_id=row["click_link_id"],
+            facts=ConversionFacts(
+                occurred_at_us=to_us(row["occurred_at"]),
+                gross_minor=row["gross_minor"],
+                net_minor=row["gross_minor"] if status is ConversionStatus.CONFIRMED else 0,
+                discount_minor=row["discount_minor"],
+                click_state=ClickState(row["click_state"]) if row["click_state"] else None,
+                discount_codes=tuple(row["discount_codes"]),
+            ),
+            bound_at_us=to_us(row["bound_at"]) if row["bound_at"] else None,
+        )
+
+    @property
+    def key(self) -> ConversionKey:
+        return (self.program_id, self.conversion_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Rows of the queue, and the conversions they ask to be judged."""
+
+    queue_rows: Sequence[tuple[ProgramId, int]]
+    conversions: Sequence[ConversionKey]
+
+
+class CreditTable:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @asynccontextmanager
+    async def lead(self) -> AsyncIterator["CreditSession | None"]:
+        """None while another attributor leads."""
+        async with self._database.connection() as connection:
+            if not await connection.fetchval(_SQL["lead"]):
+                yield None
+                return
+            try:
+                yield CreditSession(connection)
+            finally:
+                await connection.execute("SELECT pg_advisory_unlock_all()")
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator["CreditFacts"]:
+        """All reads see one state of the database."""
+        async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
+            yield CreditFacts(connection)
+
+
+class CreditFacts:
+    """Reads, in whatever transaction the connection is in."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+
+    async def find(
+        self, program_id: ProgramId, source: str, conversion_type: str, external_id: str
+    ) -> ConversionKey | None:
+        found = await self._connection.fetchval(_SQL["one"], program_id, source, conversion_type, external_id)
+        return (program_id, ConversionId(found)) if found is not None else None
+
+    async def conversions(self, keys: Sequence[ConversionKey]) -> list[StoredConversion]:
+        rows = await self._connection.fetch(_SQL["conversions"], *_columns(keys, 2))
+        return [StoredConversion.of(row) for row in rows]
+
+    async def rule_books(self, programs: Iterable[ProgramId]) -> dict[ProgramId, RuleBook]:
+        wanted = list(set(programs))
+        rules: dict[ProgramId, list[Rule]] = {program: [] for program in wanted}
+        windows: dict[ProgramId, dict[CampaignId, list[CampaignWindows]]] = {
+            program: {} for program in wanted
+        }
+        for row in await self._connection.fetch(_SQL["rules"], wanted):
+            rules[row["program_id"]].append(_rule(row))
+        for row in await self._connection.fetch(_SQL["campaign_windows"], wanted):
+            windows[row["program_id"]].setdefault(row["campaign_id"], []).append(_campaign_windows(row))
+        return {
+            program: RuleBook(tuple(rules[program]), {c: tuple(v) for c, v in windows[program].items()})
+            for program in wanted
+        }
+
+    async def code_books(self, conversions: Sequence[StoredConversion]) -> dict[ProgramId, CodeBook]:
+        wanted = {(c.program_id, code_key(text)) for c in conversions for text in c.facts.discount_codes}
+        books: dict[ProgramId, dict[str, list[Code]]] = {}
+        if wanted:
+            for row in await self._connection.fetch(_SQL["codes"], *_columns(wanted, 2)):
+                books.setdefault(row["program_id"], {}).setdefault(row["code_key"], []).append(_code(row))
+        return {program: books.get(program, {}) for program in {c.program_id for c in conversions}}
+
+    async def named_clicks(self, conversions: Sequence[StoredConversion]) -> dict[ConversionId, list[Touch]]:
+        named = [
+            (
+                c.program_id,
+                c.conversion_id,
+                c.click_id,
+                clicked_at(ClickId(c.click_id.bytes)),
+                c.click_link_id,
+            )
+            for c in conversions
+            if c.click_id is not None
+        ]
+        return (
+            _touches(await self._connection.fetch(_SQL["named_clicks"], *_columns(named, 5))) if named else {}
+        )
+
+    async def visitor_clicks(
+        self, conversions: Sequence[StoredConversion], since_us: Sequence[int]
+    ) -> dict[ConversionId, list[Touch]]:
+        return await self._clicks("visitor_clicks", conversions, since_us)
+
+    async def older_clicks(
+        self, conversions: Sequence[StoredConversion], since_us: Sequence[int]
+    ) -> dict[ConversionId, list[Touch]]:
+        return await self._clicks("older_clicks", conversions, since_us)
+
+    async def _clicks(
+        self, statement: str, conversions: Sequence[StoredConversion], since_us: Sequence[int]
+    ) -> dict[ConversionId, list[Touch]]:
+        rows = [
+            (c.program_id, c.conversion_id, c.customer_id, from_us(c.facts.occurred_at_us), from_us(since))
+            for c, since in zip(conversions, since_us, strict=True)
+        ]
+        return _touches(await self._connection.fetch(_SQL[statement], *_columns(rows, 5))) if rows else {}
+
+    async def all_clicks(self, conversion: StoredConversion, limit: int) -> tuple[list[Touch], int]:
+        """The newest `limit` candidates by visitor, and how many there are."""
+        rows = await self._connection.fetch(
+            _SQL["all_clicks"],
+            *conversion.key,
+            conversion.customer_id,
+            from_us(conversion.facts.occurred_at_us),
+            limit,
+        )
+        return [_touch(row) for row in rows], rows[0]["candidates"] if rows else 0
+
+    async def credits_now(self, keys: Sequence[ConversionKey]) -> dict[ConversionId, list[Credit]]:
+        credits_: dict[ConversionId, list[Credit]] = {}
+        for row in await self._connection.fetch(_SQL["credits_now"], *_columns(keys, 2)):
+            credits_.setdefault(row["conversion_id"], []).append(_credit(row))
+        return credits_
+
+
+class CreditSession(CreditFacts):
+    """The leading attributor's: takes work from the queue and writes what came of it."""
+
+    async def take(self, limit: int) -> Work:
+        """The oldest rows; nothing is locked, as there is one leader."""
+        rows = await self._connection.fetch(_SQL["queued"], limit)
+        keys = {(row["program_id"], row["conversion_id"]) for row in rows if row["conversion_id"] is not None}
+        customers = [
+            (r["program_id"], r["customer_id"], r["since"]) for r in rows if r["customer_id"] is not None
+        ]
+        if customers:
+            found = await self._connection.fetch(_SQL["of_customers"], *_columns(customers, 3))
+            keys |= {(row["program_id"], row["conversion_id"]) for row in found}
+        return Work([(row["program_id"], row["queue_id"]) for row in rows], sorted(keys))
+
+    async def name_visitors(self, conversions: Sequence[StoredConversion]) -> None:
+        clicks = [
+            (c.conversion_id, c.click_id, clicked_at(ClickId(c.click_id.bytes)))
+            for c in conversions
+            if c.click_id is not None
+        ]
+        await self._connection.execute(
+            _SQL["name_visitors"], *_columns([c.key for c in conversions], 2), *_columns(clicks, 3)
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        async with self._connection.transaction(isolation="repeatable_read"):
+            yield
+
+    async def write(self, judged: Sequence[tuple[StoredConversion, Attribution]], at: datetime) -> None:
+        """Appends what differs from the credits so far; what is the same leaves no entry."""
+        before = await self.credits_now([conversion.key for conversion, _ in judged])
+        entries = [
+            _entry(conversion, at, credit)
+            for conversion, attribution in judged
+            for credit in _differences(before.get(conversion.conversion_id, ()), attribution.credits)
+        ]
+        if entries:
+            await self._connection.copy_records_to_table(
+                "credit_entries", records=entries, columns=_ENTRY_COLUMNS
+            )
+        await self._connection.execute(
+            _SQL["judged"],
+            *_columns(
+                [
+                    (*c.key, a.status, a.reason, a.judgement.rule.model, a.judgement.rule.rule_id, a.credited)
+                    for c, a in judged
+                ],
+                7,
+            ),
+        )
+        seen = [
+            (*conversion.key, conversion.click_id)
+            for conversion, attribution in judged
+            if conversion.click_id is not None
+            and any(
+                t.touch.stored and t.touch.click_id == conversion.click_id.bytes for t in attribution.touches
+            )
+        ]
+        if seen:
+            await self._connection.execute(_SQL["clicks_seen"], *_columns(seen, 3))
+
+    async def done(self, work: Work) -> None:
+        await self._connection.execute(_SQL["done"], *_columns(work.queue_rows, 2))
+
+
+def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
+    columns: list[list[Any]] = [[] for _ in range(width)]
+    for row in rows:
+        for column, value in zip(columns, row, strict=True):
+            column.append(value)
+    return columns
+
+
+def _rule(row: Row) -> Rule:
+    return Rule(
+        rule_id=RuleId(row["rule_id"]),
+        model=Model(row["model"]),
+        windows_us=_windows_us(row["windows"]),
+        min_click_to_conversion_us=row["min_click_to_conversion"] // _MICROSECOND,
+        effective_from_us=to_us(row["effective_from"]),
+        created_at_us=to_us(row["created_at"]),
+    )
+
+
+def _campaign_windows(row: Row) -> CampaignWindows:
+    return CampaignWindows(
+        _windows_us(row["windows"]), to_us(row["effective_from"]), to_us(row["created_at"])
+    )
+
+
+def _windows_us(windows: Mapping[str, str]) -> dict[str, int]:
+    return {name: parse_duration(duration) // _MICROSECOND for name, duration in windows.items()}
+
+
+def _code(row: Row) -> Code:
+    return Code(
+        code_id=CodeId(row["code_id"]),
+        text=row["code"],
+        influencer_id=InfluencerId(row["influencer_id"]),
+        campaign_id=row["campaign_id"] and CampaignId(row["campaign_id"]),
+        policy=CodePolicy(row["policy"]),
+        starts_at_us=to_us(row["starts_at"]) if row["starts_at"] else None,
+        ends_at_us=to_us(row["ends_at"]) if row["ends_at"] else None,
+        enabled=row["status"] == "active",
+    )
+
+
+def _touches(rows: Iterable[Row]) -> dict[ConversionId, list[Touch]]:
+    touches: dict[ConversionId, list[Touch]] = {}
+    for row in rows:
+        touches.setdefault(row["conversion_id"], []).append(_touch(row))
+    return touches
+
+
+def _touch(row: Row) -> Touch:
+    return Touch(
+        click_id=ClickId(row["click_id"].bytes),
+        clicked_at_us=to_us(row["clicked_at"]),
+        link_id=LinkId(row["link_id"]),
+        influencer_id=row["influencer_id"],
+        campaign_id=row["campaign_id"],
+        post_id=row["post_id"],
+        channel=Channel(row["channel"]) if row["channel"] else None,
+        is_bot=row["is_bot"],
+        stored=row["stored"],
+    )
+
+
+def _credit(row: Row) -> Credit:
+    return Credit(
+        via=Via(row["via"]),
+        weight_units=int(row["weight"] * WEIGHT_UNITS),
+        gross_minor=row["gross_minor"],
+        net_minor=row["net_minor"],
+        discount_minor=row["discount_minor"],
+        influencer_id=row["influencer_id"],
+        campaign_id=row["campaign_id"],
+        channel=Channel(row["channel"]) if row["channel"] else None,
+        post_id=row["post_id"] and PostId(row["post_id"]),
+        link_id=row["link_id"],
+        click_id=ClickId(row["click_id"].bytes) if row["click_id"] else None,
+        code=row["code"],
+    )
+
+
+def _target(credit: Credit) -> Credit:
+    return replace(credit, weight_units=0, gross_minor=0, net_minor=0, discount_minor=0)
+
+
+def _differences(before: Iterable[Credit], after: Iterable[Credit]) -> list[Credit]:
+    """Entries that, added to `before`, give `after`."""
+    sums: dict[Credit, list[int]] = {}
+    for sign, credits_ in ((-1, before), (1, after)):
+        for credit in credits_:
+            amounts = (credit.weight_units, credit.gross_minor, credit.net_minor, credit.discount_minor)
+            held = sums.setdefault(_target(credit), [0, 0, 0, 0])
+            held[:] = [total + sign * amount for total, amount in zip(held, amounts, strict=True)]
+    return [
+        replace(target, weight_units=units, gross_minor=gross, net_minor=net, discount_minor=discount)
+        for target, (units, gross, net, discount) in sums.items()
+        if any((units, gross, net, discount))
+    ]
+
+
+def _entry(conversion: StoredConversion, at: datetime, credit: Credit) -> tuple[Any, ...]:
+    return (
+        *conversion.key, at, str(credit.via), credit.influencer_id, credit.campaign_id,
+        credit.channel.value if credit.channel else None, credit.post_id, credit.link_id,
+        UUID(bytes=credit.click_id) if credit.click_id else None, credit.code,
+        Decimal(credit.weight_units).scaleb(-18), credit.gross_minor, credit.net_minor, credit.discount_minor,
+    )  # fmt: skip

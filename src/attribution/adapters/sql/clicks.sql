@@ -1,0 +1,64 @@
+-- name: stage
+CREATE TEMP TABLE IF NOT EXISTS staged_clicks (LIKE clicks) ON COMMIT DELETE ROWS;
+
+-- name: merge
+INSERT INTO clicks SELECT * FROM staged_clicks ON CONFLICT DO NOTHING;
+
+-- name: add_dead_letters
+INSERT INTO dead_letters (reason, detail, data, journal_id, segment)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[], $5::bigint[]);
+
+-- name: reopen
+-- What these clicks can change: conversions that wait for one of them, and conversions not before one of them that
+-- name its visitor; then the later ones of the same customers. Conversions come first, for the attributor names the
+-- visitors of what it takes before it reads for the others.
+WITH landed AS (
+    SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[], $4::text[])
+        AS l (program_id, click_id, clicked_at, visitor_id)
+), awaited AS (
+    SELECT program_id, conversion_id, clicked_at
+    FROM landed JOIN awaited_clicks USING (program_id, click_id)
+), named AS (
+    SELECT program_id, conversion_id, clicked_at FROM awaited
+    UNION
+    SELECT program_id, conversion_id, clicked_at
+    FROM landed JOIN conversion_visitors USING (program_id, visitor_id)
+), affected AS (
+    SELECT n.program_id, n.conversion_id, c.customer_id, c.occurred_at, n.clicked_at
+    FROM named n JOIN conversions c USING (program_id, conversion_id)
+)
+INSERT INTO credit_queue (program_id, conversion_id, customer_id, since)
+SELECT DISTINCT program_id, conversion_id, NULL::text, NULL::timestamptz
+FROM affected a
+WHERE occurred_at >= clicked_at OR EXISTS (
+    SELECT FROM awaited w WHERE w.program_id = a.program_id AND w.conversion_id = a.conversion_id
+)
+UNION ALL
+SELECT a.program_id, NULL, a.customer_id, min(greatest(a.occurred_at, a.clicked_at))
+FROM affected a
+WHERE EXISTS (
+    SELECT FROM conversions later
+    WHERE later.program_id = a.program_id AND later.customer_id = a.customer_id
+      AND later.conversion_id <> a.conversion_id
+      AND later.occurred_at >= greatest(a.occurred_at, a.clicked_at)
+)
+GROUP BY a.program_id, a.customer_id;
+
+-- name: partitions
+SELECT c.relname
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'clicks'::regclass;
+
+-- name: report_watermark
+INSERT INTO click_watermarks AS w (partition, complete_before) VALUES ($1, $2)
+ON CONFLICT (partition) DO UPDATE SET complete_before = greatest(w.complete_before, excluded.complete_before);
+
+-- name: dead_letters
+SELECT dead_letter_id, reason, detail, data, created_at FROM dead_letters ORDER BY dead_letter_id LIMIT $1;
+
+-- name: dead_letters_by_id
+SELECT dead_letter_id, reason, detail, data, created_at
+FROM dead_letters WHERE dead_letter_id = ANY($1::bigint[]) ORDER BY dead_letter_id;
+
+-- name: drop_dead_letters
+DELETE FROM dead_letters WHERE dead_letter_id = ANY($1::bigint[]);

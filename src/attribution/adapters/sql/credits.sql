@@ -1,0 +1,144 @@
+-- name: lead
+-- One attributor works at a time; the others stand by.
+SELECT pg_try_advisory_lock(hashtext('attribution.credits'));
+
+-- name: queued
+SELECT queue_id, program_id, conversion_id, customer_id, since FROM credit_queue ORDER BY queue_id LIMIT $1;
+
+-- name: of_customers
+SELECT DISTINCT c.program_id, c.conversion_id
+FROM conversions c
+JOIN unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS q (program_id, customer_id, since)
+  ON c.program_id = q.program_id AND c.customer_id = q.customer_id AND c.occurred_at >= q.since;
+
+-- name: name_visitors
+-- A conversion names its own visitor, and the visitor of the click that its click id names.
+WITH wanted AS (
+    SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS w (program_id, conversion_id)
+), named AS (
+    SELECT c.program_id, c.conversion_id, c.visitor_id
+    FROM wanted JOIN conversions c USING (program_id, conversion_id)
+    WHERE c.visitor_id IS NOT NULL
+    UNION
+    SELECT c.program_id, c.conversion_id, k.visitor_id
+    FROM wanted
+    JOIN conversions c USING (program_id, conversion_id)
+    JOIN unnest($3::bigint[], $4::uuid[], $5::timestamptz[]) AS i (conversion_id, click_id, clicked_at)
+      ON i.conversion_id = c.conversion_id AND i.click_id = c.click_id
+    JOIN clicks k ON k.program_id = c.program_id AND k.clicked_at = i.clicked_at AND k.click_id = i.click_id
+    WHERE k.visitor_id IS NOT NULL
+), unnamed AS (
+    DELETE FROM conversion_visitors v
+    USING wanted w
+    WHERE v.program_id = w.program_id AND v.conversion_id = w.conversion_id
+      AND NOT EXISTS (
+          SELECT FROM named n
+          WHERE n.program_id = v.program_id AND n.conversion_id = v.conversion_id AND n.visitor_id = v.visitor_id
+      )
+)
+INSERT INTO conversion_visitors (program_id, conversion_id, visitor_id)
+SELECT program_id, conversion_id, visitor_id FROM named
+ON CONFLICT DO NOTHING;
+
+-- name: conversions
+SELECT c.*, a.bound_at, a.status AS attribution_status, a.reason, a.rule_id, a.model
+FROM unnest($1::bigint[], $2::bigint[]) AS w (program_id, conversion_id)
+JOIN conversions c USING (program_id, conversion_id)
+LEFT JOIN attributions a USING (program_id, conversion_id);
+
+-- name: rules
+SELECT program_id, rule_id, effective_from, model, windows, min_click_to_conversion, created_at
+FROM rules WHERE program_id = ANY($1::bigint[]);
+
+-- name: campaign_windows
+SELECT program_id, campaign_id, effective_from, windows, created_at
+FROM campaign_windows WHERE program_id = ANY($1::bigint[]);
+
+-- name: codes
+SELECT c.program_id, code_id, code, code_key, influencer_id, campaign_id, policy, starts_at, ends_at, status
+FROM codes c JOIN unnest($1::bigint[], $2::text[]) AS w (program_id, code_key) USING (program_id, code_key)
+ORDER BY code_id;
+
+-- name: named_clicks
+-- The click that a click id names: as its row says, or, while that is not here, as its link says.
+SELECT w.conversion_id, w.click_id, w.clicked_at, l.link_id,
+       CASE WHEN k.click_id IS NULL THEN l.influencer_id ELSE k.influencer_id END AS influencer_id,
+       CASE WHEN k.click_id IS NULL THEN l.campaign_id ELSE k.campaign_id END AS campaign_id,
+       CASE WHEN k.click_id IS NULL THEN l.post_id ELSE k.post_id END AS post_id,
+       CASE WHEN k.click_id IS NULL THEN l.channel ELSE k.channel END AS channel,
+       coalesce(k.is_bot, false) AS is_bot,
+       k.click_id IS NOT NULL AS stored
+FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::timestamptz[], $5::bigint[])
+     AS w (program_id, conversion_id, click_id, clicked_at, link_id)
+JOIN links l ON l.program_id = w.program_id AND l.link_id = w.link_id
+LEFT JOIN clicks k ON k.program_id = w.program_id AND k.clicked_at = w.clicked_at AND k.click_id = w.click_id;
+
+-- name: visitor_clicks
+-- All clicks, from `since` to the conversion, of every visitor that it or an earlier one of its customer names.
+SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
+       k.is_bot, true AS stored
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[])
+     AS w (program_id, conversion_id, customer_id, occurred_at, since)
+CROSS JOIN LATERAL visitors_named(w.program_id, w.conversion_id, w.customer_id, w.occurred_at) AS visitors (visitor_id)
+JOIN clicks k
+  ON k.program_id = w.program_id AND k.visitor_id = visitors.visitor_id
+ AND k.clicked_at BETWEEN w.since AND w.occurred_at;
+
+-- name: older_clicks
+-- What tells why there is no credit: of each visitor the newest touch, and the newest bot, before `since`.
+SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
+       k.is_bot, true AS stored
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[])
+     AS w (program_id, conversion_id, customer_id, occurred_at, since)
+CROSS JOIN LATERAL visitors_named(w.program_id, w.conversion_id, w.customer_id, w.occurred_at) AS visitors (visitor_id)
+CROSS JOIN (VALUES (true), (false)) AS kind (is_bot)
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM clicks c
+    WHERE c.program_id = w.program_id AND c.visitor_id = visitors.visitor_id
+      AND c.clicked_at < w.since AND c.is_bot = kind.is_bot
+    ORDER BY c.clicked_at DESC
+    LIMIT 1
+) k;
+
+-- name: all_clicks
+-- For an explanation: every click of the visitors, whatever its age; the newest `$6`, and how many there are.
+SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
+       k.is_bot, true AS stored, count(*) OVER () AS candidates
+FROM (SELECT $1::bigint AS program_id, $2::bigint AS conversion_id, $3::text AS customer_id, $4::timestamptz AS occurred_at) w
+CROSS JOIN LATERAL visitors_named(w.program_id, w.conversion_id, w.customer_id, w.occurred_at) AS visitors (visitor_id)
+JOIN clicks k ON k.program_id = w.program_id AND k.visitor_id = visitors.visitor_id
+ORDER BY k.clicked_at DESC, k.click_id DESC
+LIMIT $5;
+
+-- name: credits_now
+SELECT conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code,
+       sum(weight) AS weight, sum(gross_minor)::bigint AS gross_minor, sum(net_minor)::bigint AS net_minor,
+       sum(discount_minor)::bigint AS discount_minor
+FROM credit_entries
+JOIN unnest($1::bigint[], $2::bigint[]) AS w (program_id, conversion_id) USING (program_id, conversion_id)
+GROUP BY conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code;
+
+-- name: judged
+INSERT INTO attributions AS a (
+    program_id, conversion_id, status, reason, model, rule_id, bound_at, attributed_at
+)
+SELECT program_id, conversion_id, status, reason, model, rule_id, CASE WHEN credited THEN now() END, now()
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::boolean[])
+     AS j (program_id, conversion_id, status, reason, model, rule_id, credited)
+ON CONFLICT (program_id, conversion_id) DO UPDATE SET
+    status = excluded.status, reason = excluded.reason, model = excluded.model, rule_id = excluded.rule_id,
+    bound_at = coalesce(a.bound_at, excluded.bound_at), attributed_at = excluded.attributed_at;
+
+-- name: clicks_seen
+DELETE FROM awaited_clicks a
+USING unnest($1::bigint[], $2::bigint[], $3::uuid[]) AS s (program_id, conversion_id, click_id)
+WHERE a.program_id = s.program_id AND a.conversion_id = s.conversion_id AND a.click_id = s.click_id;
+
+-- name: done
+DELETE FROM credit_queue
+USING unnest($1::bigint[], $2::bigint[]) AS d (program_id, queue_id)
+WHERE credit_queue.program_id = d.program_id AND credit_queue.queue_id = d.queue_id;
+
+-- name: one
+SELECT conversion_id FROM conversions WHERE program_id = $1 AND source = $2 AND type = $3 AND external_id = $4;

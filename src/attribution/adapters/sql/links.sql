@@ -1,0 +1,50 @@
+-- name: insert
+INSERT INTO links
+    (program_id, external_id, slug, destination, influencer_id, campaign_id, channel, post_id, forward_query,
+     starts_at, expires_at, fallback_url, status)
+SELECT
+    $1, external_id, slug, destination, influencer_id, campaign_id, channel, post_id, forward_query,
+    starts_at, expires_at, fallback_url, status
+FROM jsonb_populate_record(NULL::links, $2)
+RETURNING link_id
+
+-- name: read
+SELECT
+    link_id AS id, external_id, slug, destination, influencer_id, campaign_id, channel, post_id, forward_query,
+    starts_at, expires_at, fallback_url, status, created_at
+FROM links
+WHERE program_id = $1 AND link_id = $2
+
+-- name: list
+SELECT
+    link_id AS id, external_id, slug, destination, influencer_id, campaign_id, channel, post_id, forward_query,
+    starts_at, expires_at, fallback_url, status, created_at
+FROM links
+WHERE program_id = $1 AND ($2::text IS NULL OR external_id = $2) AND link_id > $3
+ORDER BY link_id
+LIMIT $4
+
+-- name: lock
+SELECT FROM links WHERE program_id = $1 AND link_id = $2 FOR UPDATE
+
+-- name: update
+UPDATE links
+SET external_id = new.external_id,
+    destination = new.destination,
+    influencer_id = new.influencer_id,
+    campaign_id = new.campaign_id,
+    channel = new.channel,
+    post_id = new.post_id,
+    forward_query = new.forward_query,
+    starts_at = new.starts_at,
+    expires_at = new.expires_at,
+    fallback_url = new.fallback_url,
+    status = new.status,
+    version = links.version + 1
+FROM jsonb_populate_record(NULL::links, $3) new
+WHERE links.program_id = $1 AND links.link_id = $2
+
+-- name: disable
+UPDATE links SET status = 'disabled', version = version + 1
+WHERE program_id = $1 AND link_id = $2
+RETURNING link_id AS id, slug

@@ -1,0 +1,132 @@
+"""One partition of the stream into Postgres: read, decode, store, re-open conversions, acknowledge; in this order."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from attribution import metrics
+from attribution.adapters.click_stream import Entry, StreamReader
+from attribution.adapters.click_table import ClickTable, DeadLetter, Stored
+from attribution.domain.clicks import Click, pack_click
+from attribution.errors import AttributionError, RejectedRowsError, UnavailableError
+
+from .steps import DeadLetterReason, Decoded, decode
+
+_log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumePolicy:
+    batch_entries: int
+    retry_s: float = 0.5
+    """First pause after a failure; doubles up to `retry_max_s`."""
+    retry_max_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterLimit:
+    """Above this share of bad records the deploy is bad, not the clicks: stop, and keep them in the stream."""
+
+    share: float
+    at_least: int = 100
+    """Records a batch must have before its share says anything."""
+
+    def exceeded(self, bad: int, total: int) -> bool:
+        return total >= self.at_least and bad > self.share * total
+
+
+class PoisonedStreamError(AttributionError):
+    """Too many records of the stream can't be decoded"""
+
+
+class Consumer:
+    def __init__(
+        self,
+        stream: StreamReader,
+        table: ClickTable,
+        policy: ConsumePolicy,
+        limit: DeadLetterLimit,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._stream = stream
+        self._table = table
+        self._policy = policy
+        self._limit = limit
+        self._clock = clock
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until `stopping`; then the batch in hand is finished first. Raises `PoisonedStreamError`."""
+        await self._until_done(self._stream.ensure_group, stopping)
+        while not stopping.is_set():
+            entries = await self._until_done(self._read, stopping)
+            if entries:
+                await self._consume(entries, stopping)
+
+    async def _read(self) -> list[Entry]:
+        return await self._stream.read(self._policy.batch_entries)
+
+    async def _consume(self, entries: Sequence[Entry], stopping: asyncio.Event) -> None:
+        began = self._clock()
+        decoded = decode(entries)
+        bad, total = len(decoded.dead_letters), len(decoded.dead_letters) + len(decoded.clicks)
+        if self._limit.exceeded(bad, total):
+            raise PoisonedStreamError(
+                f"{bad} of {total} records can't be decoded: {decoded.dead_letters[0].detail}"
+            )
+        stored = await self._until_done(lambda: self._store(decoded), stopping)
+        if stored is None:
+            return
+        await self._until_done(lambda: self._finish(decoded, entries), stopping)
+        self._count(decoded, stored, self._clock() - began)
+
+    async def _store(self, decoded: Decoded) -> Stored:
+        try:
+            return await self._table.store(decoded.clicks, decoded.dead_letters, decoded.committed)
+        except RejectedRowsError:
+            decoded.clicks, refused = await self._sift(decoded.clicks)
+            decoded.dead_letters += refused
+            return await self._table.store(decoded.clicks, decoded.dead_letters, decoded.committed)
+
+    async def _sift(self, clicks: list[Click]) -> tuple[list[Click], list[DeadLetter]]:
+        """Halves the batch until the refused rows stand alone."""
+        try:
+            await self._table.store(clicks, [], [])
+        except RejectedRowsError as error:
+            if len(clicks) == 1:
+                reason = DeadLetterReason.REJECTED_BY_DATABASE
+                return [], [DeadLetter(reason, str(error), pack_click(clicks[0]), None, None)]
+            middle = len(clicks) // 2
+            good, bad = await self._sift(clicks[:middle])
+            more_good, more_bad = await self._sift(clicks[middle:])
+            return good + more_good, bad + more_bad
+        return clicks, []
+
+    async def _finish(self, decoded: Decoded, entries: Sequence[Entry]) -> None:
+        if decoded.clicks:
+            await self._table.reopen(decoded.clicks)
+        await self._stream.done([entry.entry_id for entry in entries])
+
+    async def _until_done(self, attempt: Callable[[], Awaitable[T]], stopping: asyncio.Event) -> T | None:
+        """Again and again while a part is away; None when it is time to stop, and the entries are another's."""
+        pause = self._policy.retry_s
+        while True:
+            try:
+                return await attempt()
+            except UnavailableError as error:
+                _log.warning("consuming_interrupted", error=str(error))
+            if stopping.is_set():
+                return None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, self._policy.retry_max_s)
+
+    def _count(self, decoded: Decoded, stored: Stored, seconds: float) -> None:
+        metrics.CLICKS_STORED.inc(stored.new)
+        metrics.CLICKS_DUPLICATE.inc(stored.duplicate)
+        for letter in decoded.dead_letters:
+            metrics.CLICKS_DEAD_LETTERED.labels(letter.reason).inc()
+        metrics.CONSUME_SECONDS.observe(seconds)
