@@ -22,9 +22,8 @@ def client_address(peer: str | None, forwarded_for: list[bytes], trusted_hops: i
     if not trusted_hops:
         return peer
     entries = b",".join(forwarded_for).rsplit(b",", trusted_hops)[-trusted_hops:]
-    if len(entries) < trusted_hops or not entries[0]:
-        return peer
-    return entries[0].decode("latin-1")
+    address = entries[0].strip() if len(entries) == trusted_hops else b""
+    return address.decode("latin-1") or peer
 
 
 class AddressKeeper:

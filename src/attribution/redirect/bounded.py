@@ -10,7 +10,7 @@ V = TypeVar("V")
 class BoundedCache(Generic[K, V]):
     """Two generations: a full young one becomes the old one, and the old one's unused entries are forgotten.
 
-    A hit is one dictionary look-up, eviction costs nothing per entry, `2 * capacity` entries are held at most.
+    A hit is one dictionary look-up, eviction costs nothing per entry, at most `2 * capacity` are held.
     """
 
     __slots__ = ("_capacity", "_old", "_young")
@@ -30,7 +30,7 @@ class BoundedCache(Generic[K, V]):
         return value
 
     def put(self, key: K, value: V) -> None:
-        if len(self._young) >= self._capacity:
+        if len(self._young) >= self._capacity and key not in self._young:
             self._old, self._young = self._young, {}
         self._young[key] = value
 
