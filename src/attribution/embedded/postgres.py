@@ -87,7 +87,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return _unprivileged_account() if os.geteuid() == 0 else None
 
     async def _prepare(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         account = self._account
         if account is not None:
             for tree in (self._install, self._install.parents[1] / f"{_PACKAGE}.libs"):

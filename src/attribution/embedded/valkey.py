@@ -54,7 +54,7 @@ class EmbeddedValkey(EmbeddedServer):
         return [self.directory / "valkey.pid"]
 
     async def _prepare(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._socket = socket_directory(self.directory, _SOCKET_NAME, self._account) / _SOCKET_NAME
 
     async def _is_ready(self) -> bool:
