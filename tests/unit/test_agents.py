@@ -11,7 +11,7 @@ IN_APP = Path(__file__).parents[1].joinpath("data/in_app_browsers.txt").read_tex
 PREVIEWS = [
     "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
     "facebookexternalhit/1.1;line-poker/1.0",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_11_1) Safari/601.2.4 facebookexternalhit/1.1 Facebot Twitterbot/1.0",
+    "Mozilla/5.0 (Macintosh) Safari/601.2.4 facebookexternalhit/1.1 Facebot Twitterbot/1.0",
     "Mozilla/5.0 (compatible; Pinterestbot/1.0; +https://www.pinterest.com/bot.html)",
     "Twitterbot/1.0",
     "WhatsApp/2.23.20.0 i",

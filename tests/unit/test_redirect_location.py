@@ -61,6 +61,7 @@ def test_the_destinations_own_reserved_parameter_is_replaced(query: str, locatio
         (b"b=\xc3\xbc \x00\r\n\x7f", "b=%C3%BC%20%00%0D%0A%7F&"),
         (b"b=1#frag", "b=1%23frag&"),
         (b"=x", "=x&"),
+        (b"x", "x&"),
         (b"b;c=1", "b;c=1&"),
     ],
 )
@@ -73,6 +74,11 @@ def test_the_visitors_parameters_are_forwarded(query: bytes, forwarded: str) -> 
 def test_the_destination_names_it_already(query: bytes) -> None:
     """A name that the destination has is not forwarded, however it is written."""
     assert sent_to("https://s.example/?a=1&x+y=1&ü=2", query) == "https://s.example/?a=1&x+y=1&ü=2&click_id=T"
+
+
+def test_an_empty_destination_query_names_nothing() -> None:
+    """Where the destination has no parameter, even one without a name is forwarded."""
+    assert sent_to("https://s.example/", b"=x") == "https://s.example/?=x&click_id=T"
 
 
 def test_names_differ_by_case() -> None:
@@ -93,8 +99,8 @@ def test_forwarding_can_be_off() -> None:
     "name",
     [
         b"click_id", b"CLICK_ID", b"Click_Id", b"%63lick_id", b"%63%6C%69%63%6B%5F%69%64", b"+click_id",
-        b"click_id+", b"%20click_id%20", b"%2563lick_id", b"%252563lick_id", b"click_id%00", b"%09click_id%0a",
-        b"click_id[]",
+        b"click_id+", b"%20click_id%20", b"%2563lick_id", b"%252563lick_id", b"click_id%00",
+        b"%09click_id%0a", b"click_id[]",
         b"click_id%5B0%5D", b"click.id", b"click%20id", b"click id", b"x=1;click_id", b"x;%43LICK_ID",
         b"\xe2\x80\x83click_id", b"clic\xe2\x84\xaa_id",
     ],

@@ -51,7 +51,7 @@ BadToken = Literal["forged_click_id", "unknown_click_id"]
 
 
 class ClickTokens:
-    """Signs with one key and verifies with any: rotate by adding a key of a higher id, drop old ones later."""
+    """Signs with one key and verifies with any: to rotate, add a key of a higher id, drop old ones later."""
 
     def __init__(self, keys: Mapping[int, bytes]) -> None:
         """`keys`: key id (0 to 255) to secret (16 to 64 bytes); the highest id signs."""

@@ -63,7 +63,7 @@ def compile_link(link: Link) -> CompiledLink:
         click_part=click_part,
         visitor_part=visitor_part,
         forwards=link.forward_query is ForwardQuery.APPEND,
-        names=frozenset(decoded_name(piece) for piece in (kept or b"").split(b"&")),
+        names=frozenset(decoded_name(piece) for piece in (kept or b"").split(b"&") if piece),
         reserved=_reserved(link),
         room=LOCATION_MAX_BYTES - len(head) - len(fragment) - longest,
     )

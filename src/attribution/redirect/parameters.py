@@ -40,11 +40,13 @@ def canonical_name(parameter: bytes) -> bytes:
     return text.strip().casefold().translate(_PHP_UNDERSCORES).encode()
 
 
-def _names_reserved(parameter: bytes, reserved: frozenset[bytes]) -> bool:
-    """Some shops part parameters at `;` too."""
-    if b";" not in parameter:
-        return canonical_name(parameter) in reserved
-    return any(canonical_name(part) in reserved for part in parameter.split(b";"))
+def _left_out(parameter: bytes, names: frozenset[bytes], reserved: frozenset[bytes]) -> bool:
+    name = parameter.partition(b"=")[0]
+    if _is_plain(name) and b";" not in parameter:
+        return name in names or name.lower() in reserved
+    # Some shops part parameters at `;` too.
+    parts = parameter.split(b";")
+    return _decoded(name) in names or any(canonical_name(part) in reserved for part in parts)
 
 
 def forwarded(query: bytes, names: frozenset[bytes], reserved: frozenset[bytes], room: int) -> bytes:
@@ -54,7 +56,7 @@ def forwarded(query: bytes, names: frozenset[bytes], reserved: frozenset[bytes],
     """
     taken = bytearray()
     for parameter in _UNSAFE.sub(_percent, query).split(b"&"):
-        if not parameter or decoded_name(parameter) in names or _names_reserved(parameter, reserved):
+        if not parameter or _left_out(parameter, names, reserved):
             continue
         if len(taken) + len(parameter) + 1 > room:
             break
@@ -72,9 +74,10 @@ def subs(query: bytes) -> tuple[bytes, ...]:
         return NO_SUBS
     found: list[bytes | None] = [None] * SUB_COUNT
     for parameter in query.split(b"&"):
-        index = _SUB_INDEX.get(decoded_name(parameter))
+        name, _, value = parameter.partition(b"=")
+        index = _SUB_INDEX.get(_decoded(name) if b"%" in name else name)
         if index is not None and found[index] is None:
-            found[index] = _sub(parameter.partition(b"=")[2])
+            found[index] = _sub(value)
     return tuple(sub or b"" for sub in found)
 
 
