@@ -32,11 +32,7 @@ def _route_stdlib(level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[
-                *_SHARED,
-                structlog.stdlib.add_logger_name,
-                structlog.stdlib.PositionalArgumentsFormatter(),
-            ],
+            foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(serializer=_to_text),

@@ -13,8 +13,6 @@ from typing import Protocol, Self
 
 import structlog
 
-from attribution.errors import AttributionError
-
 from .lifeline import Lifeline
 
 _FIRST_DELAY_S = 0.2
@@ -167,5 +165,5 @@ async def _keep(part: Part) -> None:
         delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
         try:
             await _start(part)
-        except (AttributionError, OSError, TimeoutError) as error:
-            log.error("part not restarted", part=part.name, error=str(error))  # noqa: TRY400
+        except Exception:
+            log.exception("part not restarted", part=part.name)
