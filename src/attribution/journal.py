@@ -173,17 +173,23 @@ class Journal:
     def _write(self, data: bytes) -> None:
         # Rotates before a write, so that a full disk can never leave the journal without an open segment.
         if self._size >= self._policy.segment_bytes:
-            self._rotate()
+            self.rotate()
         written = os.write(self._file, data)
         if written < len(data):
             os.ftruncate(self._file, self._size)
             raise OSError(f"wrote {written} of {len(data)} bytes")
 
-    def _rotate(self) -> None:
+    def rotate(self) -> None:
+        """Begins a new segment, so that all before it can be deleted when it is done with."""
         full = self._file
         self._open(self._segment + 1)
         os.fsync(full)
         os.close(full)
+
+    def discard_pending(self) -> None:
+        """For who tells its client that nothing was kept."""
+        self._pending.clear()
+        self._pending_bytes = 0
 
     def fileno(self) -> int:
         """Of the open segment, to fsync it; full ones are synced when they are left."""
@@ -217,7 +223,9 @@ class Batch:
 class JournalReader:
     """The reading end, of a live journal (`end` moves) or of a dead one."""
 
-    def __init__(self, directory: JournalDirectory, batch_records: int, batch_bytes: int = 512 * 1024) -> None:
+    def __init__(
+        self, directory: JournalDirectory, batch_records: int, batch_bytes: int = 512 * 1024
+    ) -> None:
         self._directory = directory
         self._batch_records = batch_records
         self._batch_bytes = batch_bytes

@@ -90,7 +90,7 @@ async def _add_events(
     """Returns those that were known before."""
     columns = zip(
         *(
-            (*message.key, *version, message.normalised())
+            (*message.key, *version, message.encode().decode())
             for message, version in sorted(
                 zip(messages, versions, strict=True), key=lambda pair: (pair[0].key, pair[1])
             )

@@ -12,7 +12,6 @@ from attribution.domain.attribution import (
     WEIGHT_UNITS,
     Attribution,
     ClickState,
-    Code,
     CodeBook,
     ConversionFacts,
     Credit,
@@ -21,7 +20,7 @@ from attribution.domain.attribution import (
 )
 from attribution.domain.click_id import clicked_at
 from attribution.domain.clicks import Channel
-from attribution.domain.codes import CodePolicy, code_key
+from attribution.domain.codes import Code, CodePolicy, code_key
 from attribution.domain.conversions import ConversionStatus
 from attribution.domain.durations import parse_duration
 from attribution.domain.ids import (

@@ -1,6 +1,6 @@
-"""The objects a programme manages: influencers, campaigns, posts, links, codes, rules, and programmes themselves.
+"""The objects that a programme manages, and programmes themselves.
 
-Each noun has its statements `insert`, `read`, `list`, and unless it is append-only `lock`, `update`, `disable`.
+Each noun has its statements `insert`, `read`, `list`, and what changes has `lock`, `update`, `disable`.
 Values go in as one JSON object, so that statements take their columns by name.
 """
 

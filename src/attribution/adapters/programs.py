@@ -43,7 +43,7 @@ class Programs:
     async def _known(self, name: str, value: str | bytes) -> KnownProgram | None:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(self._sql[name], value)
-        return row and _known_program(row)
+        return _known_program(row) if row else None
 
 
 def _known_program(row: Row) -> KnownProgram:

@@ -12,6 +12,7 @@ from attribution import metrics
 from attribution.adapters.credit_table import CreditFacts, CreditTable, StoredConversion
 from attribution.domain.attribution import Attribution, Status, Touch, attribute
 from attribution.domain.ids import ConversionId
+from attribution.domain.rules import Judgement
 from attribution.errors import AttributionError
 
 _log = structlog.get_logger(__name__)
@@ -75,10 +76,7 @@ async def judge(facts: CreditFacts, conversions: Sequence[StoredConversion]) -> 
     judgements = [
         books[c.program_id].judgement(c.type, c.facts.occurred_at_us, c.bound_at_us) for c in conversions
     ]
-    since = [
-        max(0, c.facts.occurred_at_us - judgement.widest_window_us)
-        for c, judgement in zip(conversions, judgements, strict=True)
-    ]
+    since = [since_us(c, judgement) for c, judgement in zip(conversions, judgements, strict=True)]
     named = await facts.named_clicks(conversions)
     recent = await facts.visitor_clicks(conversions, since)
 
@@ -100,3 +98,8 @@ async def judge(facts: CreditFacts, conversions: Sequence[StoredConversion]) -> 
 def merged(*touches: Sequence[Touch]) -> list[Touch]:
     """The click that a click id names is often one of its visitor's too."""
     return list({touch.click_id: touch for group in touches for touch in group}.values())
+
+
+def since_us(conversion: StoredConversion, judgement: Judgement) -> int:
+    """No touch before this can be eligible."""
+    return max(0, conversion.facts.occurred_at_us - judgement.widest_window_us)

@@ -238,11 +238,9 @@ def _judge_codes(
         else:
             taker = code.influencer_id
             judged.append(JudgedCode(text, CodeVerdict.CREDITED, code))
-    winners = (
-        {t.touch.influencer_id for t in touches if t.verdict is Verdict.CREDITED}
-        if taker is None
-        else {taker}
-    )
+    winners: set[InfluencerId | None] = {taker}
+    if taker is None:
+        winners = {t.touch.influencer_id for t in touches if t.verdict is Verdict.CREDITED}
     return [_compared(code, winners) for code in judged]
 
 

@@ -1,11 +1,10 @@
 """Messages of order systems and the state they fold into."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -51,15 +50,22 @@ class ConversionMessage:
     def key(self) -> tuple[str, str, str]:
         return (self.source, self.type, self.external_id)
 
-    def normalised(self) -> Mapping[str, Any]:
-        """What is stored and hashed: the same content always gives the same bytes."""
-        return orjson.loads(self._canonical())  # type: ignore[no-any-return]
+    def encode(self) -> bytes:
+        """JSON that is stored and hashed: the same content always gives the same bytes."""
+        return orjson.dumps(self, option=orjson.OPT_UTC_Z)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        fields: dict[str, Any] = orjson.loads(data)
+        fields["updated_at"] = datetime.fromisoformat(fields["updated_at"])
+        fields["occurred_at"] = datetime.fromisoformat(fields["occurred_at"])
+        fields["status"] = ConversionStatus(fields["status"])
+        fields["items"] = tuple(Item(**item) for item in fields["items"])
+        fields["discount_codes"] = tuple(fields["discount_codes"])
+        return cls(**fields)
 
     def content_hash(self) -> bytes:
-        return sha256(self._canonical()).digest()
-
-    def _canonical(self) -> bytes:
-        return orjson.dumps(self, option=orjson.OPT_UTC_Z)
+        return sha256(self.encode()).digest()
 
 
 class Acceptance(StrEnum):

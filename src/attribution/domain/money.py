@@ -22,7 +22,7 @@ class MoneyError(ValueError):
 
 @cache
 def exponent(currency: str) -> int:
-    """Digits of the minor unit: 2 for EUR, 0 for JPY, 3 for KWD. Raises `MoneyError` for what is no currency."""
+    """Digits of the minor unit: 2 for EUR, 0 for JPY, 3 for KWD. Raises `MoneyError` for no currency."""
     try:
         digits = Currency(currency).exponent
     except ValueError:
@@ -33,7 +33,7 @@ def exponent(currency: str) -> int:
 
 
 def parse_decimal(value: str | int | Decimal) -> Decimal:
-    """Exact, from a JSON number or a plain decimal string. Raises `MoneyError` beyond 30 digits either side."""
+    """Exact, from a JSON number or a plain decimal string. Raises `MoneyError` beyond 30 digits a side."""
     if isinstance(value, str) and _DECIMAL.fullmatch(value) is None:
         raise MoneyError("is not a decimal number")
     number = Decimal(value)

@@ -7,7 +7,7 @@ nothing: its new incarnation makes the shipper begin again at the first byte tha
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -203,35 +203,9 @@ class Shipper:
         ]
         for segment in done:
             self._directory.remove(segment)
-        if gone := [segment for segment in committed if segment < current and segment not in self._directory.segments()]:
+        if gone := [
+            segment
+            for segment in committed
+            if segment < current and segment not in self._directory.segments()
+        ]:
             await self._progress.forget(self._directory.journal_id, gone)
-
-
-class Adopter:
-    """Ships the journals that dead workers left, as soon as nobody holds them."""
-
-    def __init__(
-        self, root: Path, prefix: str, scan_interval_s: float, ship: Callable[[JournalDirectory], Awaitable[None]]
-    ) -> None:
-        self._root = root
-        self._prefix = prefix
-        self._scan_interval_s = scan_interval_s
-        self._ship = ship
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        async with asyncio.TaskGroup() as adoptions:
-            while True:
-                for path in sorted(self._root.glob(f"{self._prefix}-*")):
-                    directory = JournalDirectory.claim(path)
-                    if directory is not None:
-                        adoptions.create_task(self._finish(directory), name=f"adopt {path.name}")
-                await asyncio.sleep(self._scan_interval_s)
-
-    async def _finish(self, directory: JournalDirectory) -> None:
-        try:
-            if directory.segments():
-                _log.info("journal_adopted", journal=directory.path.name)
-                await self._ship(directory)
-        finally:
-            directory.release()

@@ -59,9 +59,7 @@ class Tap:
 
     @property
     def referrer_host(self) -> bytes:
-        """In lower case, without user, port and path; empty for none."""
-        found = _REFERRER.match(self._first(b"referer"))
-        return found[1].lower() if found is not None else b""
+        return referrer_host_of(self._first(b"referer"))
 
     @property
     def on_loopback(self) -> bool:
@@ -75,3 +73,9 @@ class Tap:
     def _first(self, name: bytes) -> bytes:
         values = self._headers.get(name)
         return values[0] if values else b""
+
+
+def referrer_host_of(referrer: bytes) -> bytes:
+    """In lower case, without user, port and path; empty for none."""
+    found = _REFERRER.match(referrer)
+    return found[1].lower() if found is not None else b""

@@ -6,7 +6,7 @@ WITH campaign AS (
     RETURNING program_id, campaign_id
 ), version AS (
     INSERT INTO campaign_windows (program_id, campaign_id, effective_from, windows)
-    SELECT program_id, campaign_id, coalesce(new.effective_from, 'epoch'), new.windows
+    SELECT campaign.program_id, campaign.campaign_id, coalesce(new.effective_from, 'epoch'), new.windows
     FROM campaign, jsonb_populate_record(NULL::campaign_windows, $2) new
     WHERE new.windows IS NOT NULL
 )

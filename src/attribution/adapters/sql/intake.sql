@@ -6,7 +6,9 @@ WHERE program_id = $1;
 
 -- name: add_events
 INSERT INTO conversion_events (program_id, source, type, external_id, updated_at, content_hash, message)
-SELECT $1, e.* FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[], $7::jsonb[]) AS e
+SELECT $1, source, type, external_id, updated_at, content_hash, message::jsonb
+FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[], $7::text[])
+    AS e (source, type, external_id, updated_at, content_hash, message)
 ON CONFLICT DO NOTHING
 RETURNING source, type, external_id, updated_at, content_hash;
 

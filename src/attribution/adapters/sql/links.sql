@@ -3,8 +3,15 @@ INSERT INTO links
     (program_id, external_id, slug, destination, influencer_id, campaign_id, channel, post_id, forward_query,
      starts_at, expires_at, fallback_url, status)
 SELECT
-    $1, external_id, slug, destination, influencer_id, campaign_id, channel, post_id, forward_query,
-    starts_at, expires_at, fallback_url, status
+    $1, external_id,
+    coalesce(slug, (
+        SELECT candidate
+        FROM jsonb_array_elements_text($2 -> 'slug_candidates') candidate
+        WHERE NOT EXISTS (SELECT FROM links WHERE links.slug = candidate)
+        LIMIT 1
+    )),
+    destination, influencer_id, campaign_id, channel, post_id, forward_query, starts_at, expires_at, fallback_url,
+    status
 FROM jsonb_populate_record(NULL::links, $2)
 RETURNING link_id
 

@@ -1,0 +1,141 @@
+"""Orders are taken in while the database is away: fsynced in a journal, and put into the database when it is back."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import orjson
+import structlog
+
+from attribution import metrics
+from attribution.adapters.conversion_intake import ConversionIntake
+from attribution.domain.conversions import Acceptance, ConversionMessage
+from attribution.domain.ids import ProgramId
+from attribution.domain.programs import Program
+from attribution.errors import DatabaseUnavailableError, UnavailableError
+from attribution.journal import Corrupt, Journal, JournalDirectory, JournalReader, Position, split_frames
+
+_log = structlog.get_logger(__name__)
+_DATABASE_PATIENCE_S = 2.0
+"""An order system waits five seconds for its answer."""
+_RETRY_S = 1.0
+_BATCH_RECORDS = 100
+_BEGINNING = Position(0, 0)
+Report = Callable[[JournalDirectory, int], Awaitable[None]]
+"""Called with an instant (microseconds) before which all of a journal is in the database."""
+
+
+class Inbox:
+    """A message that was accepted is durable: in the database, or in the journal until it is there."""
+
+    def __init__(self, intake: ConversionIntake, journal: Journal) -> None:
+        self._intake = intake
+        self._journal = journal
+        self._writing = asyncio.Lock()
+
+    async def accept(self, program: Program, messages: Sequence[ConversionMessage]) -> list[Acceptance]:
+        """`stored` for all that the journal keeps, as what else they are shows only in the database.
+
+        Raises `UnavailableError` when neither database nor journal takes them.
+        """
+        try:
+            async with asyncio.timeout(_DATABASE_PATIENCE_S):
+                acceptances = await self._intake.accept(program.program_id, messages)
+        except (DatabaseUnavailableError, TimeoutError):
+            await self._keep(program.program_id, messages)
+            acceptances = [Acceptance.STORED] * len(messages)
+        for acceptance in acceptances:
+            metrics.CONVERSIONS_ACCEPTED.labels(acceptance.value).inc()
+        return acceptances
+
+    async def _keep(self, program_id: ProgramId, messages: Sequence[ConversionMessage]) -> None:
+        async with self._writing:
+            self._journal.append(encode(program_id, messages))
+            try:
+                await asyncio.to_thread(self._commit)
+            except OSError as error:
+                raise UnavailableError(f"the journal refuses: {error}") from error
+        metrics.CONVERSIONS_JOURNALLED.inc(len(messages))
+
+    def _commit(self) -> None:
+        if not self._journal.commit():
+            self._journal.discard_pending()
+            raise OSError("the disk is full or broken")
+        os.fdatasync(self._journal.fileno())
+
+    async def replay(self, report: Report) -> None:
+        """Until cancelled: moves what the journal holds into the database whenever that is there."""
+        replayer = Replayer(self._journal.directory, self._intake)
+        while True:
+            began_us = time.time_ns() // 1000
+            if await replayer.step(self._journal.end):
+                if self._journal.end.offset:
+                    async with self._writing:
+                        await self._retire(replayer)
+                await _attempt(report(self._journal.directory, began_us))
+            await asyncio.sleep(_RETRY_S if self._journal.end.offset else _RETRY_S / 5)
+
+    async def _retire(self, replayer: "Replayer") -> None:
+        if await replayer.step(self._journal.end):
+            self._journal.rotate()
+            replayer.remove_before(self._journal.end.segment)
+
+
+class Replayer:
+    def __init__(self, directory: JournalDirectory, intake: ConversionIntake) -> None:
+        self._directory = directory
+        self._intake = intake
+        self._reader = JournalReader(directory, _BATCH_RECORDS)
+        self._position = _BEGINNING
+
+    async def step(self, end: Position) -> bool:
+        """Whether all up to `end` is in the database now. A repeat changes nothing there."""
+        try:
+            while (batch := self._reader.read(self._position, end)) is not None:
+                for record in split_frames(batch.frames):
+                    await self._replay(record)
+                self._position = batch.end
+        except DatabaseUnavailableError as error:
+            _log.info("orders_wait_in_journal", error=str(error))
+            return False
+        return True
+
+    async def _replay(self, record: bytes | Corrupt) -> None:
+        if isinstance(record, Corrupt):
+            metrics.CONVERSIONS_CORRUPT.inc()
+            _log.error("order_journal_corrupt", bytes=len(record.data), journal=str(self._directory.path))
+            return
+        program_id, messages = decode(record)
+        await self._intake.accept(program_id, messages)
+
+    def remove_before(self, segment: int) -> None:
+        self._reader.close()
+        for old in self._directory.segments():
+            if old < segment:
+                self._directory.remove(old)
+
+    async def finish(self, report: Report, retire: Callable[[JournalDirectory], Awaitable[None]]) -> None:
+        """For the journal of a dead process: until it is empty."""
+        segments = self._directory.segments()
+        end = Position(segments[-1], self._directory.size(segments[-1]))
+        while not await self.step(end):
+            await asyncio.sleep(_RETRY_S)
+        await _attempt(retire(self._directory))
+        self.remove_before(end.segment + 1)
+
+
+async def _attempt(call: Awaitable[None]) -> None:
+    try:
+        await call
+    except UnavailableError as error:
+        _log.debug("orders_not_reported", error=str(error))
+
+
+def encode(program_id: ProgramId, messages: Sequence[ConversionMessage]) -> bytes:
+    return orjson.dumps([program_id, [message.encode().decode() for message in messages]])
+
+
+def decode(record: bytes) -> tuple[ProgramId, list[ConversionMessage]]:
+    program_id, messages = orjson.loads(record)
+    return ProgramId(program_id), [ConversionMessage.decode(message.encode()) for message in messages]

@@ -1,0 +1,182 @@
+"""Shopify's order webhooks (REST Admin order) as conversion messages.
+
+Unknown fields are ignored: Shopify adds them as it likes. `subtotal_price` is not the net of the lines.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from attribution.domain.conversions import PURCHASE, ConversionMessage, ConversionStatus, Item
+from attribution.domain.money import MINOR_MAX, MoneyError, parse_decimal, to_minor
+from attribution.domain.programs import DEFAULT_CLICK_ID_PARAM
+from attribution.domain.rfc3339 import parse_instant
+from attribution.errors import FieldError, InvalidInputError
+
+SOURCE = "shopify"
+ORDER_TOPICS = frozenset({"orders/create", "orders/paid"})
+_CLICK_ID_KEPT = 512
+_TEXT_KEPT = 255
+_CODES_MAX = 50
+_LAST_MICROSECOND = timedelta(microseconds=999_999)
+
+
+def _instant(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("must be an RFC 3339 time")  # noqa: TRY004
+    return parse_instant(value)
+
+
+def _amount(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise ValueError("must be a decimal number")  # noqa: TRY004
+    return parse_decimal(value)
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+Amount = Annotated[Decimal, BeforeValidator(_amount), Field(ge=0)]
+NumericId = Annotated[int, Field(gt=0)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class _Allocation(_Shape):
+    amount: Amount
+
+
+class _Line(_Shape):
+    price: Amount
+    quantity: Annotated[int, Field(ge=0)]
+    sku: str | None = None
+    discount_allocations: list[_Allocation] = Field(default_factory=list)
+
+    def item(self, currency: str) -> Item:
+        allocated = sum((allocation.amount for allocation in self.discount_allocations), Decimal(0))
+        minor = to_minor(self.price * self.quantity - allocated, currency)
+        if minor < 0:
+            raise MoneyError("is allocated more discount than it costs")
+        return Item(_text(self.sku), self.quantity, minor)
+
+
+class _Customer(_Shape):
+    id: NumericId | None = None
+
+
+class _Code(_Shape):
+    code: str
+
+
+class _Note(_Shape):
+    name: Any = None
+    value: Any = None
+
+
+class _Order(_Shape):
+    id: NumericId
+    created_at: Instant
+    updated_at: Instant
+    cancelled_at: Instant | None = None
+    currency: str
+    line_items: list[_Line]
+    total_discounts: Amount | None = None
+    discount_codes: list[_Code] = Field(default_factory=list)
+    note_attributes: list[_Note] | None = None
+    landing_site: str | None = None
+    customer: _Customer | None = None
+    test: bool | None = None
+
+
+def shopify_order(body: object, click_id_param: str) -> ConversionMessage | None:
+    """None for a test order. Raises `InvalidInputError` naming the field.
+
+    The order occurred when Shopify created it; `processed_at` is for whoever imports orders to choose.
+    """
+    order = _parsed(body)
+    if order.test:
+        return None
+    items = _items(order)
+    return ConversionMessage(
+        source=SOURCE,
+        type=PURCHASE,
+        external_id=str(order.id),
+        updated_at=order.updated_at,
+        occurred_at=_end_of_second(order.created_at),
+        status=ConversionStatus.CANCELLED if order.cancelled_at else ConversionStatus.CONFIRMED,
+        currency=order.currency,
+        gross_minor=sum(item.amount_minor for item in items),
+        discount_minor=_minor(order.total_discounts or Decimal(0), order.currency, "total_discounts"),
+        items=items,
+        click_id=next(_click_ids(order, {click_id_param, DEFAULT_CLICK_ID_PARAM}), None),
+        customer_id=str(order.customer.id) if order.customer and order.customer.id else None,
+        discount_codes=_codes(order),
+    )
+
+
+def _parsed(body: object) -> _Order:
+    try:
+        return _Order.model_validate(body)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        raise InvalidInputError(
+            *(
+                FieldError(("body", *fault["loc"]), fault["msg"].removeprefix("Value error, "))
+                for fault in faults
+            )
+        ) from error
+
+
+def _items(order: _Order) -> tuple[Item, ...]:
+    items = []
+    for index, line in enumerate(order.line_items):
+        try:
+            items.append(line.item(order.currency))
+        except MoneyError as error:
+            raise InvalidInputError(FieldError(("body", "line_items", index), str(error))) from error
+    if sum(item.amount_minor for item in items) > MINOR_MAX:
+        raise InvalidInputError(FieldError(("body", "line_items"), "their sum is too large"))
+    return tuple(items)
+
+
+def _minor(amount: Decimal, currency: str, field: str) -> int:
+    try:
+        return to_minor(amount, currency)
+    except MoneyError as error:
+        raise InvalidInputError(FieldError(("body", field), str(error))) from error
+
+
+def _end_of_second(instant: datetime) -> datetime:
+    """Shopify cuts its times to the second; the order must not come before the tap in that second."""
+    return instant if instant.microsecond else instant + _LAST_MICROSECOND
+
+
+def _click_ids(order: _Order, names: set[str]) -> Iterator[str]:
+    for note in order.note_attributes or ():
+        if note.name in names and isinstance(note.value, str) and _text(note.value):
+            yield note.value[:_CLICK_ID_KEPT]
+    for name, value in _landing_parameters(order.landing_site or ""):
+        if name in names and _text(value):
+            yield value[:_CLICK_ID_KEPT]
+
+
+def _landing_parameters(landing_site: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(urlsplit(landing_site).query)
+    except ValueError:
+        return []
+
+
+def _codes(order: _Order) -> tuple[str, ...]:
+    texts = (_text(code.code) for code in order.discount_codes)
+    return tuple(text for text in texts if text)[:_CODES_MAX]
+
+
+def _text(text: str | None) -> str | None:
+    """What can be stored of a text that is Shopify's to choose: trimmed, without NUL and half characters."""
+    storable = (text or "").replace("\0", "").encode(errors="ignore").decode().strip()
+    return storable[:_TEXT_KEPT] or None
