@@ -25,9 +25,11 @@ class Programs:
 
     async def by_key(self, key: str) -> KnownProgram | None:
         """The programme `default` is there as soon as someone asks for it."""
-        if key == DEFAULT_PROGRAM_KEY:
+        known = await self._known("by_key", key)
+        if known is None and key == DEFAULT_PROGRAM_KEY:
             await self.ensure_default()
-        return await self._known("by_key", key)
+            known = await self._known("by_key", key)
+        return known
 
     async def by_api_key(self, key_hash: bytes) -> KnownProgram | None:
         return await self._known("by_api_key", key_hash)

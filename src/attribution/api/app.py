@@ -1,0 +1,108 @@
+"""The API: routers, problems and the pages that belong to the host."""
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from attribution.adapters.objects import Objects
+from attribution.adapters.programs import Programs
+
+from .auth import Directory, Gate
+from .campaigns import CAMPAIGNS
+from .clicks import clicks_router
+from .codes import CODES
+from .influencers import INFLUENCERS
+from .links import links_router
+from .orders import orders_router
+from .posts import POSTS
+from .problems import Problem, answer_with_problems
+from .programs import programs_router
+from .resources import resource_router
+from .rules import RULES
+from .services import Services
+from .webhooks import webhooks_router
+
+_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+_ROBOTS = "User-agent: *\nDisallow: /\n"
+
+
+class Alive(BaseModel):
+    status: str = "ok"
+
+
+class Ready(BaseModel):
+    ready: bool
+    dependencies: dict[str, str]
+
+
+def _host_router(services: Services) -> APIRouter:
+    router = APIRouter(tags=["service"])
+
+    @router.get("/healthz", summary="Whether the process lives")
+    async def healthz() -> Alive:
+        return Alive()
+
+    @router.get(
+        "/readyz",
+        summary="Whether links resolve and clicks are kept",
+        responses={503: {"description": "Not ready", "model": Ready}},
+    )
+    async def readyz(response: Response) -> Ready:
+        readiness = await services.readiness()
+        response.status_code = 200 if readiness.ready else 503
+        return Ready(ready=readiness.ready, dependencies=dict(readiness.dependencies))
+
+    @router.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(services.metrics(), media_type=_PROMETHEUS)
+
+    @router.get("/robots.txt", include_in_schema=False)
+    async def robots() -> Response:
+        return Response(_ROBOTS, media_type="text/plain")
+
+    @router.get("/favicon.ico", include_in_schema=False)
+    async def favicon() -> Response:
+        return Response(status_code=204, headers={"Cache-Control": "public, max-age=86400"})
+
+    return router
+
+
+def _describe(app: FastAPI) -> None:
+    """Every operation refers to the schema `Problem` and none returns it, so FastAPI leaves it out."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+            schemas |= problem.pop("$defs", {}) | {"Problem": problem}
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def build_api(services: Services) -> FastAPI:
+    app = FastAPI(
+        title="Attribution",
+        version="1",
+        redirect_slashes=False,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    programs = Programs(services.database)
+    directory = Directory(programs)
+    app.state.gate = Gate(services.admin_key, directory)
+    answer_with_problems(app)
+    app.include_router(_host_router(services))
+    app.include_router(programs_router(services, programs, directory))
+    for resource in (INFLUENCERS, CAMPAIGNS, POSTS, CODES, RULES):
+        app.include_router(resource_router(resource, Objects(services.database, resource.noun)))
+    app.include_router(links_router(services))
+    app.include_router(clicks_router(services))
+    app.include_router(orders_router(services))
+    app.include_router(webhooks_router(services, directory))
+    _describe(app)
+    return app

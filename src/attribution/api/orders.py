@@ -1,0 +1,274 @@
+"""/v1/orders: what order systems say, and what became of it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from attribution.domain.conversions import (
+    PURCHASE,
+    Acceptance,
+    ConversionMessage,
+    ConversionStatus,
+    Item,
+)
+from attribution.domain.models import Model
+from attribution.domain.money import MINOR_MAX, MoneyError, to_minor
+from attribution.domain.programs import Program
+from attribution.errors import AttributionError, FieldError, InvalidInputError, NotFoundError
+
+from .auth import Access, AccessOf, ProgramKeyInQuery, ProgramOf
+from .bulk import ONE_BY_ONE, Failed, failed, listed, one_by_one, parsed
+from .fields import Amount, Currency, Instant, Line, ProgramKey, Strict, VisitorId
+from .problems import documented
+from .resources import ON_READ
+from .route import V1Route
+from .services import Services
+
+ORDERS_MAX = 1000
+ITEMS_MAX = 1000
+QUANTITY_MAX = 1_000_000
+CODES_MAX = 50
+CLICK_ID_KEPT = 512
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def _plausible(instant: datetime) -> datetime:
+    if not _EARLIEST <= instant < _LATEST:
+        raise ValueError("is not between the years 2000 and 2099")
+    return instant
+
+
+def _kept(click_id: str) -> str | None:
+    """A bad click id is ignored where credits are made, never refused."""
+    return click_id[:CLICK_ID_KEPT] or None
+
+
+OrderTime = Annotated[Instant, AfterValidator(_plausible)]
+CodeText = Annotated[Line, AfterValidator(str.strip)]
+SourceInQuery = Annotated[str, Query(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class NewItem(Strict):
+    sku: Line | None = None
+    quantity: Annotated[int, Field(ge=1, le=QUANTITY_MAX)] = 1
+    amount: Amount
+    """The line's total after discounts, without tax and shipping."""
+
+
+class NewOrder(Strict):
+    """The full state of an order at `updated_at`; `items`, or `amount` in their place."""
+
+    program: ProgramKey | None = None
+    source: Line = "default"
+    order_id: Line
+    ordered_at: OrderTime
+    updated_at: OrderTime | None = None
+    status: Annotated[ConversionStatus, Field(strict=False)] = ConversionStatus.CONFIRMED
+    currency: Currency
+    items: Annotated[list[NewItem], Field(max_length=ITEMS_MAX)] | None = None
+    amount: Amount | None = None
+    discount: Amount | None = None
+    discount_codes: list[CodeText] = Field(default_factory=list, max_length=CODES_MAX)
+    click_id: Annotated[str, AfterValidator(_kept)] | None = None
+    visitor_id: VisitorId | None = None
+    customer_id: Line | None = None
+    new_customer: bool | None = None
+
+    def message(self) -> ConversionMessage:
+        """Raises `InvalidInputError` for amounts that the currency does not have."""
+        items = self._items()
+        return ConversionMessage(
+            source=self.source,
+            type=PURCHASE,
+            external_id=self.order_id,
+            updated_at=self.updated_at or self.ordered_at,
+            occurred_at=self.ordered_at,
+            status=self.status,
+            currency=self.currency,
+            gross_minor=self._gross(items),
+            discount_minor=self._minor(self.discount, "discount") if self.discount else 0,
+            items=items,
+            click_id=self.click_id,
+            visitor_id=self.visitor_id,
+            customer_id=self.customer_id,
+            new_customer=self.new_customer,
+            discount_codes=tuple(self.discount_codes),
+        )
+
+    def _items(self) -> tuple[Item, ...]:
+        return tuple(
+            Item(item.sku, item.quantity, self._minor(item.amount, "items", index, "amount"))
+            for index, item in enumerate(self.items or ())
+        )
+
+    def _gross(self, items: Sequence[Item]) -> int:
+        if (self.items is None) == (self.amount is None):
+            raise InvalidInputError(FieldError(("body", "items"), "either items or amount must be given"))
+        if self.amount is not None:
+            return self._minor(self.amount, "amount")
+        gross = sum(item.amount_minor for item in items)
+        if gross > MINOR_MAX:
+            raise InvalidInputError(FieldError(("body", "items"), "their sum is too large"))
+        return gross
+
+    def _minor(self, amount: Amount, *loc: str | int) -> int:
+        try:
+            return to_minor(amount, self.currency)
+        except MoneyError as error:
+            raise InvalidInputError(FieldError(("body", *loc), str(error))) from error
+
+
+class Accepted(BaseModel):
+    order_id: str
+    status: Acceptance
+
+
+class AcceptedItem(Accepted):
+    index: int
+
+
+class AcceptedList(BaseModel):
+    results: list[AcceptedItem | Failed]
+
+
+class Extensible(BaseModel):
+    """An answer to which more may be added."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Touch(Extensible):
+    click_id: str
+    clicked_at: datetime
+    link_id: str
+    influencer_id: str | None
+    campaign_id: str | None
+    verdict: str
+    weight: str | None = None
+
+
+class CodeVerdict(Extensible):
+    code: str
+    verdict: str
+
+
+class Credit(Extensible):
+    influencer_id: str | None
+    via: Literal["click", "code"]
+    weight: str
+    revenue: str
+
+
+class Attribution(Extensible):
+    status: Literal["attributed", "pending", "unattributed"]
+    reason: str | None
+    model: str
+    rule_id: str | None
+    touches: list[Touch]
+    codes: list[CodeVerdict]
+    credits: list[Credit]
+
+
+class OrderState(Extensible):
+    order_id: str
+    source: str
+    status: ConversionStatus
+    currency: str
+    gross: str
+    refunded: str
+    net: str
+    over_refund: bool
+    attribution: Attribution
+
+
+Read = tuple[Program, ConversionMessage]
+
+
+async def _read(access: Access, program_key: str | None, item: object) -> Read:
+    order = parsed(NewOrder, item)
+    message = order.message()
+    return await access.program(program_key, order.program), message
+
+
+def orders_router(services: Services) -> APIRouter:
+    router = APIRouter(prefix="/v1/orders", tags=["orders"], route_class=V1Route)
+
+    async def accept_each(orders: Sequence[Read]) -> list[Acceptance]:
+        """A batch a programme; the answers in the order sent."""
+        batches: dict[Program, list[ConversionMessage]] = {}
+        for program, message in orders:
+            batches.setdefault(program, []).append(message)
+        answers = {
+            program: iter(await services.orders.accept(program, batch)) for program, batch in batches.items()
+        }
+        return [next(answers[program]) for program, _ in orders]
+
+    async def accept_list(access: Access, program_key: str | None, items: list[Any]) -> AcceptedList:
+        await access.program(program_key)
+        read = await one_by_one(partial(_read, access, program_key), items)
+        accepted = iter(await accept_each([order for order in read if isinstance(order, tuple)]))
+        results: list[AcceptedItem | Failed] = []
+        for index, order in enumerate(read):
+            if isinstance(order, AttributionError):
+                results.append(failed(index, order))
+            else:
+                results.append(
+                    AcceptedItem(index=index, order_id=order[1].external_id, status=next(accepted))
+                )
+        return AcceptedList(results=results)
+
+    @router.post(
+        "",
+        response_model=Accepted | AcceptedList,
+        summary="Accept an order, or up to 1,000; a 2xx means durable",
+        responses=documented(400, 401, 404, 413, 415, 422, 503),
+    )
+    async def accept(
+        body: Annotated[NewOrder | Annotated[list[NewOrder], Field(max_length=ORDERS_MAX)], ONE_BY_ONE],
+        access: AccessOf,
+        program_key: ProgramKeyInQuery = None,
+    ) -> object:
+        if isinstance(body, list):
+            return await accept_list(access, program_key, listed(body, ORDERS_MAX))
+        program, message = await _read(access, program_key, body)
+        [status] = await services.orders.accept(program, [message])
+        return Accepted(order_id=message.external_id, status=status)
+
+    # An order's id may hold slashes; the longer path is tried first.
+    @router.get(
+        "/{order_id:path}/attribution",
+        response_model=Attribution,
+        summary="Explain the credit of an order",
+        responses=ON_READ,
+    )
+    async def attribution(
+        order_id: str, program: ProgramOf, source: SourceInQuery = "default", model: Model | None = None
+    ) -> object:
+        return _found(
+            await services.credits.attribution(program, source, PURCHASE, _storable(order_id), model)
+        )
+
+    @router.get(
+        "/{order_id:path}", response_model=OrderState, summary="Read the state of an order", responses=ON_READ
+    )
+    async def read(order_id: str, program: ProgramOf, source: SourceInQuery = "default") -> object:
+        return _found(await services.credits.order(program, source, _storable(order_id)))
+
+    return router
+
+
+def _storable(order_id: str) -> str:
+    if not order_id or "\0" in order_id:
+        raise NotFoundError
+    return order_id
+
+
+def _found(answer: Any) -> Any:
+    if answer is None:
+        raise NotFoundError
+    return answer

@@ -1,0 +1,62 @@
+"""What the API needs of the other parts; the composition root wires it in."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from attribution.adapters.postgres import Database
+from attribution.domain.conversions import Acceptance, ConversionMessage
+from attribution.domain.imports import ClickRejection, ImportedClick
+from attribution.domain.programs import Program
+from attribution.settings import Settings
+
+
+class LinkPublisher(Protocol):
+    """Tells every worker of edits, after their commit. Never fails: caches expire by themselves."""
+
+    async def publish(self, program_id: int, slugs: Sequence[str]) -> None: ...
+
+    async def publish_program(self, program_id: int) -> None: ...
+
+
+class OrderIntake(Protocol):
+    async def accept(self, program: Program, messages: Sequence[ConversionMessage]) -> list[Acceptance]:
+        """When it returns, the messages are durable; one acceptance each, in their order."""
+        ...
+
+
+class ClickIntake(Protocol):
+    async def accept(self, program: Program, clicks: Sequence[ImportedClick]) -> list[str | ClickRejection]:
+        """A click token or a reason each, in their order."""
+        ...
+
+
+class CreditReader(Protocol):
+    """Answers in the contract's shapes."""
+
+    async def order(self, program: Program, source: str, order_id: str) -> Mapping[str, Any] | None: ...
+
+    async def attribution(
+        self, program: Program, source: str, conversion_type: str, external_id: str, model: str | None
+    ) -> Mapping[str, Any] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """`dependencies`: the state of each, by name. Ready: links resolve and clicks are kept."""
+
+    ready: bool
+    dependencies: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    database: Database
+    admin_key: str
+    links: LinkPublisher
+    orders: OrderIntake
+    clicks: ClickIntake
+    credits: CreditReader
+    readiness: Callable[[], Awaitable[Readiness]]
+    metrics: Callable[[], bytes]
