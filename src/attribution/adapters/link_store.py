@@ -40,9 +40,10 @@ return 1
 
 
 class LinkStore:
-    def __init__(self, database: Database, redis: Redis, fresh_s: float) -> None:
+    def __init__(self, database: Database, redis: Redis, feed: Redis, fresh_s: float) -> None:
         self._database = database
         self._redis = redis
+        self._feed = feed
         self._fresh_s = fresh_s
         self._put_if_newer = redis.register_script(_PUT_IF_NEWER)
 
@@ -100,6 +101,11 @@ class LinkStore:
         except StreamUnavailableError as error:
             _log.warning("links_not_copied", error=str(error))
 
+    async def ping(self) -> None:
+        """Raises `StreamUnavailableError`."""
+        with translated_errors():
+            await self._redis.ping()
+
     async def publish(self, program_id: int, slugs: Sequence[str]) -> None:
         """After the commit of a change: every worker has it within moments. Never fails."""
         try:
@@ -127,7 +133,7 @@ class LinkStore:
         while True:
             try:
                 with translated_errors():
-                    async with self._redis.pubsub() as feed:
+                    async with self._feed.pubsub() as feed:
                         await feed.subscribe(_FEED)
                         yield None
                         while True:

@@ -112,6 +112,11 @@ class Database:
                 async with connection.transaction(**options):
                     yield connection
 
+    async def ping(self) -> None:
+        """Raises `DatabaseUnavailableError`."""
+        async with self.connection() as connection:
+            await connection.fetchval("SELECT 1")
+
     async def close(self, timeout_s: float = 5.0) -> None:
         """`Pool.close` waits for ever for a connection in use; this ends them after `timeout_s`."""
         if self._pool is None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID
 
 import orjson
 import structlog
@@ -22,7 +23,7 @@ _DATABASE_PATIENCE_S = 2.0
 _RETRY_S = 1.0
 _BATCH_RECORDS = 100
 _BEGINNING = Position(0, 0)
-Report = Callable[[JournalDirectory, int], Awaitable[None]]
+Report = Callable[[UUID, int], Awaitable[None]]
 """Called with an instant (microseconds) before which all of a journal is in the database."""
 
 
@@ -73,7 +74,7 @@ class Inbox:
                 if self._journal.end.offset:
                     async with self._writing:
                         await self._retire(replayer)
-                await _attempt(report(self._journal.directory, began_us))
+                await _attempt(report(self._journal.directory.journal_id, began_us))
             await asyncio.sleep(_RETRY_S if self._journal.end.offset else _RETRY_S / 5)
 
     async def _retire(self, replayer: "Replayer") -> None:
@@ -115,13 +116,13 @@ class Replayer:
             if old < segment:
                 self._directory.remove(old)
 
-    async def finish(self, report: Report, retire: Callable[[JournalDirectory], Awaitable[None]]) -> None:
+    async def finish(self, retire: Callable[[UUID], Awaitable[None]]) -> None:
         """For the journal of a dead process: until it is empty."""
         segments = self._directory.segments()
         end = Position(segments[-1], self._directory.size(segments[-1]))
         while not await self.step(end):
             await asyncio.sleep(_RETRY_S)
-        await _attempt(retire(self._directory))
+        await _attempt(retire(self._directory.journal_id))
         self.remove_before(end.segment + 1)
 
 

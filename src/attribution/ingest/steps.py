@@ -64,3 +64,13 @@ def decode_frames(decoded: Decoded, journal_id: UUID, segment: int, frames: byte
             decoded.dead_letters.append(
                 DeadLetter(DeadLetterReason.MALFORMED_CLICK, str(error), record, journal_id, segment)
             )
+
+
+def redecode(data: bytes) -> list[Click]:
+    """The clicks in the bytes of a dead letter: a record, or frames; none if it still is neither."""
+    try:
+        return [unpack_click(data)]
+    except MalformedClickError:
+        decoded = Decoded()
+        decode_frames(decoded, UUID(int=0), 0, data)
+        return [] if decoded.dead_letters else decoded.clicks

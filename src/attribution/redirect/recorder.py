@@ -21,6 +21,7 @@ class ClickRecorder:
         self._loop = asyncio.get_running_loop()
         self._group: asyncio.Future[None] | None = None
         self._busy = False
+        self._refused = False
         self._clicks = 0
 
     def record(self, record: bytes) -> asyncio.Future[None]:
@@ -33,6 +34,16 @@ class ClickRecorder:
                 self._loop.call_soon(self._commit)
         return self._group
 
+    def flush(self) -> None:
+        """Writes at once what a refused write left in memory."""
+        if self._journal.has_pending:
+            self._commit()
+
+    @property
+    def writable(self) -> bool:
+        """False while the disk refuses clicks."""
+        return not self._refused
+
     def _commit(self) -> None:
         group, self._group = self._group, None
         clicks, self._clicks = self._clicks, 0
@@ -40,8 +51,9 @@ class ClickRecorder:
         metrics.CLICKS_JOURNALLED.inc(clicks)
         metrics.JOURNAL_COMMITS.inc()
         self._on_commit(clicks)
+        self._refused = not committed
         if not committed:
-            self._refused()
+            self._try_again()
         if group is None:
             return
         if self._sync is JournalSync.GROUP and committed:
@@ -60,7 +72,7 @@ class ClickRecorder:
         if self._group is not None:
             self._commit()
 
-    def _refused(self) -> None:
+    def _try_again(self) -> None:
         metrics.JOURNAL_WRITE_ERRORS.inc()
         metrics.CLICKS_LOST.labels("journal_full").inc(self._journal.take_lost())
         self._loop.call_later(_RETRY_S, self._retry)

@@ -1,0 +1,23 @@
+"""One ASGI application of two lanes: what is reserved goes to the API, all else is a tap on a link."""
+
+import re
+from typing import Any
+
+from fastapi import FastAPI
+
+from attribution.domain.links import RESERVED_SLUGS
+from attribution.redirect.lane import RedirectLane
+
+_RESERVED = re.compile(b"/(?:" + b"|".join(re.escape(slug.encode()) for slug in RESERVED_SLUGS) + b")(?:/|$)")
+
+
+class Application:
+    def __init__(self, redirect: RedirectLane, api: FastAPI) -> None:
+        self._redirect = redirect
+        self._api = api
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if _RESERVED.match(scope["raw_path"]):
+            await self._api(scope, receive, send)
+        else:
+            await self._redirect(scope, send)

@@ -1,0 +1,89 @@
+"""The consumer process: clicks from the stream to Postgres, conversions to credits, partitions ahead of time."""
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from secrets import token_hex
+
+import structlog
+from prometheus_client import start_http_server
+
+from attribution.adapters.click_stream import StreamReader
+from attribution.adapters.click_table import ClickTable, months_ahead
+from attribution.adapters.credit_table import CreditTable
+from attribution.adapters.postgres import Database
+from attribution.adapters.redis import open_redis
+from attribution.conversions.attributor import Attributor, AttributorPolicy
+from attribution.errors import UnavailableError
+from attribution.ingest.consumer import Consumer, ConsumePolicy, DeadLetterLimit
+from attribution.ingest.watermark import Watermark
+from attribution.settings import Settings
+
+from .background import background
+
+_log = structlog.get_logger(__name__)
+_PARTITIONS_INTERVAL_S = 3600.0
+_PARTITIONS_RETRY_S = 5.0
+_STATEMENT_TIMEOUT_S = 120.0
+
+
+async def run_consumer(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT; the batches in hand are finished first."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port, settings.host)
+    async with AsyncExitStack() as stack:
+        database = Database(settings, timeout_s=_STATEMENT_TIMEOUT_S)
+        stack.push_async_callback(database.close)
+        table = ClickTable(database)
+        await stack.enter_async_context(background(_make_partitions(table, settings), "make partitions"))
+        attributor = Attributor(CreditTable(database), _attributor_policy(settings))
+        await stack.enter_async_context(background(attributor.run(), "attribute"))
+        await _consume(settings, table, stack, stopping)
+
+
+async def _consume(
+    settings: Settings, table: ClickTable, stack: AsyncExitStack, stopping: asyncio.Event
+) -> None:
+    name = f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
+    streams = []
+    async with asyncio.TaskGroup() as consumers:
+        for partition in range(settings.stream_partitions):
+            redis = open_redis(settings)
+            stack.push_async_callback(redis.aclose)
+            stream = StreamReader(redis, partition, name, settings.consume_claim_idle_ms)
+            streams.append(stream)
+            watermark = Watermark(partition, stream, table)
+            await stack.enter_async_context(background(watermark.run(), f"watermark {partition}"))
+            consumer = Consumer(stream, table, *_policies(settings))
+            consumers.create_task(consumer.run(stopping), name=f"consume {partition}")
+    for stream in streams:
+        try:
+            await stream.leave()
+        except UnavailableError as error:
+            _log.info("consumer_left_its_name", error=str(error))
+
+
+def _policies(settings: Settings) -> tuple[ConsumePolicy, DeadLetterLimit]:
+    return ConsumePolicy(settings.consume_batch_entries), DeadLetterLimit(settings.dead_letter_share)
+
+
+def _attributor_policy(settings: Settings) -> AttributorPolicy:
+    return AttributorPolicy(settings.credit_batch_conversions, settings.credit_poll_ms / 1000)
+
+
+async def _make_partitions(table: ClickTable, settings: Settings) -> None:
+    while True:
+        try:
+            await table.ensure_partitions(months_ahead(datetime.now(UTC), settings.partitions_ahead_months))
+        except UnavailableError as error:
+            _log.warning("partitions_not_made", error=str(error))
+            await asyncio.sleep(_PARTITIONS_RETRY_S)
+        else:
+            await asyncio.sleep(_PARTITIONS_INTERVAL_S)

@@ -1,0 +1,121 @@
+"""A server process: both lanes, its journals and their shippers. Built top to bottom, torn down bottom to top."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+
+import uvicorn
+
+from attribution import metrics
+from attribution.adapters.conversion_intake import ConversionIntake
+from attribution.adapters.credit_table import CreditTable
+from attribution.adapters.imported_clicks import ImportedClicks
+from attribution.adapters.link_store import LinkStore
+from attribution.adapters.postgres import Database
+from attribution.adapters.redis import open_redis
+from attribution.adapters.stats_table import StatsTable
+from attribution.api.app import build_api
+from attribution.api.services import Services
+from attribution.conversions.reader import ConversionReader
+from attribution.domain.click_id import ClickTokens
+from attribution.redirect.address import AddressKeeper
+from attribution.redirect.agents import AgentClassifier
+from attribution.redirect.answerer import Answerer
+from attribution.redirect.importer import ClickImporter
+from attribution.redirect.lane import RedirectLane
+from attribution.redirect.link_cache import LinkCache, LinkCachePolicy
+from attribution.redirect.visitor import RandomPool
+from attribution.settings import Settings
+from attribution.stats.query import Stats
+
+from .application import Application
+from .background import background
+from .http_protocol import BoundedHttpProtocol
+from .journals import FINAL_SHIPMENT_S, Journals
+from .readiness import ReadinessCheck
+from .secrets import load_admin_key, load_click_id_keys
+
+
+class _Server(uvicorn.Server):
+    """Signals are the entry point's: uvicorn would raise them again after its own shutdown, and end our drain."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def run_server(settings: Settings, sock: socket.socket) -> None:
+    """Serves on `sock` until SIGTERM or SIGINT, then drains in bounded time."""
+    async with AsyncExitStack() as stack:
+        server = _Server(await _config(settings, stack))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, setattr, server, "should_exit", True)
+        await server.serve(sockets=[sock])
+
+
+async def _config(settings: Settings, stack: AsyncExitStack) -> uvicorn.Config:
+    return uvicorn.Config(
+        await _application(settings, stack),
+        http=BoundedHttpProtocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(settings.shutdown_timeout_s - FINAL_SHIPMENT_S) or 1,
+    )
+
+
+async def _application(settings: Settings, stack: AsyncExitStack) -> Application:
+    keys = load_click_id_keys(settings)
+    tokens = ClickTokens(keys)
+    database = Database(settings)
+    stack.push_async_callback(database.close)
+    redis = open_redis(settings)
+    stack.push_async_callback(redis.aclose)
+    feed = open_redis(settings)
+    stack.push_async_callback(feed.aclose)
+
+    journals = Journals(settings, database)
+    recorder = await stack.enter_async_context(journals.clicks())
+    inbox = await stack.enter_async_context(journals.orders(ConversionIntake(database, tokens)))
+
+    links = LinkStore(database, redis, feed, settings.link_cache_ttl_s)
+    cache = LinkCache(links, _link_cache_policy(settings))
+    await stack.enter_async_context(background(cache.follow_edits(), "follow edits of links"))
+
+    agents = AgentClassifier()
+    addresses = AddressKeeper(settings.ip_storage, keys[max(keys)])
+    randomness = RandomPool(os.urandom)
+    answerer = Answerer(tokens, agents, addresses, randomness, trusted_proxies=settings.trusted_proxies)
+    importer = ClickImporter(ImportedClicks(database), recorder, tokens, agents, addresses, randomness)
+    services = Services(
+        settings=settings,
+        database=database,
+        admin_key=load_admin_key(settings),
+        links=links,
+        orders=inbox,
+        clicks=importer,
+        credits=ConversionReader(CreditTable(database), tokens),
+        stats=Stats(StatsTable(database)),
+        readiness=ReadinessCheck(database, links, recorder),
+        metrics=metrics.exposition,
+    )
+    return Application(RedirectLane(cache, answerer, recorder), build_api(services))
+
+
+def _link_cache_policy(settings: Settings) -> LinkCachePolicy:
+    return LinkCachePolicy(
+        links=settings.link_cache_size,
+        unknown_slugs=settings.unknown_slug_cache_size,
+        ttl_s=settings.link_cache_ttl_s,
+        lookup_timeout_s=settings.link_lookup_timeout_ms / 1000,
+    )
