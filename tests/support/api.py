@@ -1,0 +1,127 @@
+"""The API over a real database, asked through ASGI."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from attribution.adapters.conversion_intake import ConversionIntake
+from attribution.adapters.credit_table import CreditTable
+from attribution.adapters.postgres import Database
+from attribution.api.app import build_api
+from attribution.api.services import Readiness, Services
+from attribution.conversions.reader import ConversionReader
+from attribution.domain.click_id import ClickTokens
+from attribution.domain.conversions import Acceptance, ConversionMessage
+from attribution.domain.imports import ClickRejection, ImportedClick
+from attribution.domain.programs import Program
+from attribution.settings import Settings
+
+ADMIN_KEY = "the-admin-key-of-the-tests"
+BASE_URL = "https://go.example"
+TOKEN = "T" * 56
+
+
+@dataclass
+class Published:
+    """What the redirect workers would be told."""
+
+    slugs: list[str] = field(default_factory=list)
+    programs: list[int] = field(default_factory=list)
+
+    async def publish(self, program_id: int, slugs: Sequence[str]) -> None:  # noqa: ARG002
+        self.slugs.extend(slugs)
+
+    async def publish_program(self, program_id: int) -> None:
+        self.programs.append(program_id)
+
+
+class DirectOrders:
+    """Straight into the database, without the journal that stands in for it."""
+
+    def __init__(self, intake: ConversionIntake) -> None:
+        self._intake = intake
+
+    async def accept(self, program: Program, messages: Sequence[ConversionMessage]) -> list[Acceptance]:
+        return await self._intake.accept(program.program_id, messages)
+
+
+@dataclass
+class ClicksTaken:
+    clicks: list[ImportedClick] = field(default_factory=list)
+
+    async def accept(self, program: Program, clicks: Sequence[ImportedClick]) -> list[str | ClickRejection]:  # noqa: ARG002
+        self.clicks.extend(clicks)
+        return [ClickRejection.UNKNOWN_SLUG if click.slug == "unknown" else TOKEN for click in clicks]
+
+
+async def _ready() -> Readiness:
+    return Readiness(ready=True, dependencies={"database": "up"})
+
+
+@dataclass
+class Api:
+    app: FastAPI
+    client: httpx.AsyncClient
+    database: Database
+    published: Published
+    clicks: ClicksTaken
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, bearer: str = ADMIN_KEY, **options: Any
+    ) -> httpx.Response:
+        if body is not None:
+            options["json"] = body
+        headers = {"Authorization": f"Bearer {bearer}", **options.pop("headers", {})}
+        return await self.client.request(method, path, headers=headers, **options)
+
+    async def make(self, noun: str, *, bearer: str = ADMIN_KEY, **fields: Any) -> dict[str, Any]:
+        response = await self.ask("POST", f"/v1/{noun}", fields, bearer=bearer)
+        assert response.status_code == 201, response.text
+        made: dict[str, Any] = response.json()
+        return made
+
+    async def rows(self, table: str) -> int:
+        async with self.database.connection() as connection:
+            count: int = await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608
+        return count
+
+
+@asynccontextmanager
+async def running_api(database_url: str) -> AsyncIterator[Api]:
+    settings = Settings(database_url=database_url, public_url=BASE_URL)
+    database = Database(settings, size=4)
+    tokens = ClickTokens({1: b"k" * 32})
+    published, clicks = Published(), ClicksTaken()
+    app = build_api(
+        Services(
+            settings=settings,
+            database=database,
+            admin_key=ADMIN_KEY,
+            links=published,
+            orders=DirectOrders(ConversionIntake(database, tokens)),
+            clicks=clicks,
+            credits=ConversionReader(CreditTable(database), tokens),
+            readiness=_ready,
+            metrics=lambda: b"# metrics\n",
+        )
+    )
+    # A failure of the service must show as a 500, as it does to clients.
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+        yield Api(app, client, database, published, clicks)
+    await database.close()
+
+
+def assert_problem(response: httpx.Response, status: int, *loc: str | int) -> None:
+    """It is problem+json of this status, and one of its errors names `loc`."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["status"] == status
+    assert {"type", "title", "detail"} <= problem.keys()
+    if loc:
+        assert list(loc) in [error["loc"] for error in problem["errors"]], problem
