@@ -117,7 +117,7 @@ class StreamReader:
         return _entries(entries)
 
     async def _new(self, count: int) -> list[Entry]:
-        reply = await self._redis.xreadgroup(
+        reply: Any = await self._redis.xreadgroup(
             GROUP, self._consumer, {self._key: ">"}, count=count, block=BLOCK_MS
         )
         return [entry for _, entries in reply for entry in _entries(entries)]

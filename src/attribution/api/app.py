@@ -22,6 +22,7 @@ from .programs import programs_router
 from .resources import resource_router
 from .rules import RULES
 from .services import Services
+from .stats import stats_router
 from .webhooks import webhooks_router
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -104,5 +105,6 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(clicks_router(services))
     app.include_router(orders_router(services))
     app.include_router(webhooks_router(services, directory))
+    app.include_router(stats_router(services))
     _describe(app)
     return app

@@ -9,6 +9,7 @@ from attribution.domain.conversions import Acceptance, ConversionMessage
 from attribution.domain.imports import ClickRejection, ImportedClick
 from attribution.domain.programs import Program
 from attribution.settings import Settings
+from attribution.stats.query import StatsQuery
 
 
 class LinkPublisher(Protocol):
@@ -41,6 +42,12 @@ class CreditReader(Protocol):
     ) -> Mapping[str, Any] | None: ...
 
 
+class StatsReader(Protocol):
+    async def query(self, program: Program, query: StatsQuery) -> Mapping[str, Any]:
+        """The contract's answer, with `next_offset` in place of its cursor."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """`dependencies`: the state of each, by name. Ready: links resolve and clicks are kept."""
@@ -58,5 +65,6 @@ class Services:
     orders: OrderIntake
     clicks: ClickIntake
     credits: CreditReader
+    stats: StatsReader
     readiness: Callable[[], Awaitable[Readiness]]
     metrics: Callable[[], bytes]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 HEAD_MAX_BYTES = 64 * 1024
 _DRAIN_S = 0.5
@@ -27,6 +27,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._unparsed_bytes = 0
         self._too_large = False
+        self._draining = False
 
     def data_received(self, data: bytes) -> None:
         was_in_head = self._in_head
@@ -54,6 +55,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+        if self._draining:
+            self.cycle.keep_alive = False
 
     def _grow(self, size: int) -> None:
         self._head_bytes += size
@@ -73,17 +76,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """An idle connection may have a request on its way: it is answered, with `Connection: close`."""
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._answering():
             super().shutdown()
             return
-        self.timeout_keep_alive = 0
-        self.loop.call_later(_DRAIN_S, self._close_if_idle)
+        self._draining = True
+        self.loop.call_later(_DRAIN_S, super().shutdown)
 
-    def _close_if_idle(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
-        else:
-            self.cycle.keep_alive = False
+    def _answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
 
 
 def _percent(byte: int) -> bytes:

@@ -1,0 +1,182 @@
+"""/v1/stats: what a brand asks of its programme."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+
+from attribution.domain.rfc3339 import parse_instant
+from attribution.errors import FieldError, InvalidInputError
+from attribution.stats.metrics import METRICS
+from attribution.stats.query import Dimension, StatsQuery
+
+from .auth import ProgramOf
+from .problems import documented
+from .route import V1Route
+from .services import Services
+
+_LIMIT_MAX = 10_000
+_VALUES_MAX = 1_000
+_DEFAULT_PERIOD = timedelta(days=30)
+_Text = Annotated[str | None, Query(max_length=20_000)]
+
+
+class StatsAnswer(BaseModel):
+    """Rows hold the dimensions asked for, then the metrics. Counts are numbers; money and ratios decimal strings."""
+
+    model_config = ConfigDict(extra="allow")
+
+    start: datetime = Field(alias="from")
+    end: datetime = Field(alias="to")
+    timezone: str
+    currency: str
+    model: str
+    as_of: datetime
+    rows: list[dict[str, str | int | float | None]]
+    totals: dict[str, str | int | float | None]
+    definitions: dict[str, str]
+    not_additive: list[str]
+    other_currencies: list[dict[str, str | int | float]]
+    next_cursor: str | None
+
+
+def _invalid(parameter: str, message: str) -> InvalidInputError:
+    return InvalidInputError(FieldError(("query", parameter), message))
+
+
+def _listed(text: str | None) -> list[str]:
+    return [part.strip() for part in text.split(",")] if text else []
+
+
+def _chosen(parameter: str, text: str | None, known: Sequence[str]) -> list[str]:
+    names = _listed(text)
+    for name in names:
+        if name not in known:
+            raise _invalid(parameter, f"{name[:100]!r} is none of {', '.join(known)}")
+    if len(set(names)) < len(names):
+        raise _invalid(parameter, "names one twice")
+    return names
+
+
+def _moment(parameter: str, text: str, zone: ZoneInfo) -> datetime:
+    """An instant, or the beginning of a date in the programme's zone."""
+    try:
+        if len(text) == len("2026-11-20"):
+            return datetime.combine(date.fromisoformat(text), time(), zone).astimezone(UTC)
+        return parse_instant(text)
+    except (ValueError, OverflowError):
+        raise _invalid(parameter, "is neither a date like 2026-11-20 nor a time with an offset") from None
+
+
+def _sort(text: str | None, sortable: Sequence[str]) -> tuple[str | None, bool]:
+    if not text:
+        return None, False
+    name = text.removeprefix("-")
+    if name not in sortable:
+        raise _invalid("sort", f"is none of {', '.join(sortable)}, which may have a minus before it")
+    return name, text.startswith("-")
+
+
+def _offset(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    try:
+        return int(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
+        raise _invalid("cursor", "is not a cursor of this list") from None
+
+
+def _cursor(offset: int | None) -> str | None:
+    return None if offset is None else urlsafe_b64encode(str(offset).encode()).decode().rstrip("=")
+
+
+def _filter_values(parameter: str, text: str) -> list[str]:
+    values = _listed(text)
+    if len(values) > _VALUES_MAX or "\0" in text:
+        raise _invalid(parameter, f"has more than {_VALUES_MAX} values, or a character that none has")
+    return values
+
+
+class Filters:
+    """Comma lists of values; `none` stands for rows without one."""
+
+    def __init__(
+        self,
+        influencer: _Text = None,
+        campaign: _Text = None,
+        channel: _Text = None,
+        post: _Text = None,
+        link: _Text = None,
+        code: _Text = None,
+        conversion_type: _Text = None,
+        month: _Text = None,
+        week: _Text = None,
+        day: _Text = None,
+    ) -> None:
+        given = {
+            Dimension.INFLUENCER: influencer,
+            Dimension.CAMPAIGN: campaign,
+            Dimension.CHANNEL: channel,
+            Dimension.POST: post,
+            Dimension.LINK: link,
+            Dimension.CODE: code,
+            Dimension.CONVERSION_TYPE: conversion_type,
+            Dimension.MONTH: month,
+            Dimension.WEEK: week,
+            Dimension.DAY: day,
+        }
+        self.values = {d: _filter_values(d, text) for d, text in given.items() if text is not None}
+
+
+def _query(
+    program: ProgramOf,
+    filters: Annotated[Filters, Depends()],
+    start: Annotated[str | None, Query(alias="from", max_length=64)] = None,
+    end: Annotated[str | None, Query(alias="to", max_length=64)] = None,
+    group_by: Annotated[str | None, Query(max_length=500)] = None,
+    metrics: Annotated[str | None, Query(max_length=500)] = None,
+    sort: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Annotated[int, Query(ge=1, le=_LIMIT_MAX)] = 1_000,
+    cursor: Annotated[str | None, Query(max_length=64)] = None,
+) -> StatsQuery:
+    zone = ZoneInfo(program.timezone)
+    until = _moment("to", end, zone) if end else datetime.now(UTC)
+    since = _moment("from", start, zone) if start else until - _DEFAULT_PERIOD
+    if since > until:
+        raise _invalid("from", "is after `to`")
+    dimensions = _chosen("group_by", group_by, list(Dimension))
+    wanted = _chosen("metrics", metrics, list(METRICS)) or list(METRICS)
+    name, descending = _sort(sort, [*dimensions, *wanted])
+    return StatsQuery(
+        start=since,
+        end=until,
+        group_by=[Dimension(name) for name in dimensions],
+        metrics=wanted,
+        filters=filters.values,
+        sort=name,
+        descending=descending,
+        limit=limit,
+        offset=_offset(cursor),
+    )
+
+
+def stats_router(services: Services) -> APIRouter:
+    router = APIRouter(prefix="/v1/stats", tags=["stats"], route_class=V1Route)
+
+    @router.get(
+        "",
+        response_model=StatsAnswer,
+        summary="Clicks, conversions and revenue, by any of the dimensions",
+        responses=documented(401, 404, 422, 503),
+    )
+    async def stats(program: ProgramOf, query: Annotated[StatsQuery, Depends(_query)]) -> object:
+        answer: dict[str, Any] = dict(await services.stats.query(program, query))
+        answer["next_cursor"] = _cursor(answer.pop("next_offset"))
+        return answer
+
+    return router
