@@ -108,7 +108,7 @@ CREATE TABLE links (
     FOREIGN KEY (program_id, campaign_id) REFERENCES campaigns,
     FOREIGN KEY (program_id, post_id) REFERENCES posts
 );
-COMMENT ON COLUMN links.version IS 'grows with every change, so that caches never replace a newer link by an older one';
+COMMENT ON COLUMN links.version IS 'grows with every change: caches never put an older link over a newer one';
 
 CREATE TYPE text_range AS RANGE (subtype = text, collation = "C");
 
@@ -176,7 +176,7 @@ CREATE TABLE clicks (
 ) PARTITION BY RANGE (clicked_at);
 CREATE INDEX clicks_visitor ON clicks (program_id, visitor_id, clicked_at) WHERE visitor_id IS NOT NULL;
 COMMENT ON COLUMN clicks.click_id IS 'its first 8 bytes are clicked_at in microseconds, so the key is the click id';
-COMMENT ON COLUMN clicks.influencer_id IS 'as the link said at the moment of the tap, like campaign, post and channel';
+COMMENT ON COLUMN clicks.influencer_id IS 'as the link said when it was tapped, like campaign, post and channel';
 
 CREATE TABLE imported_clicks (
     program_id  bigint NOT NULL REFERENCES programs,
@@ -352,7 +352,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute(
         "DROP TABLE credit_entries, attributions, credit_queue, conversion_visitors, awaited_clicks, conversions,"
-        " conversion_events, click_watermarks, dead_letters, journal_progress, imported_clicks, clicks, rules, codes, links, posts,"
+        " conversion_events, click_watermarks, dead_letters, journal_progress, imported_clicks, clicks,"
+        " rules, codes, links, posts,"
         " campaign_windows, campaigns, influencers, api_keys, programs"
     )
     op.execute("DROP FUNCTION visitors_named")

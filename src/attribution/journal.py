@@ -223,9 +223,7 @@ class Batch:
 class JournalReader:
     """The reading end, of a live journal (`end` moves) or of a dead one."""
 
-    def __init__(
-        self, directory: JournalDirectory, batch_records: int, batch_bytes: int = 512 * 1024
-    ) -> None:
+    def __init__(self, directory: JournalDirectory, batch_records: int, batch_bytes: int = 512 * 1024) -> None:
         self._directory = directory
         self._batch_records = batch_records
         self._batch_bytes = batch_bytes

@@ -14,16 +14,10 @@ REDIRECTS = Counter("attribution_redirects_total", "Answers of the redirect", ["
 LINK_LOOKUPS = Counter("attribution_link_lookups_total", "Links that were not in memory", ["result"])
 CLICKS_JOURNALLED = Counter("attribution_clicks_journalled_total", "Clicks written to a journal")
 CLICKS_LOST = Counter("attribution_clicks_lost_total", "Clicks that could not be kept", ["reason"])
-CLICKS_IMPORTED = Counter(
-    "attribution_clicks_imported_total", "Clicks taken in from elsewhere, repeats included"
-)
+CLICKS_IMPORTED = Counter("attribution_clicks_imported_total", "Clicks taken in from elsewhere, repeats included")
 JOURNAL_COMMITS = Counter("attribution_journal_commits_total", "Writes to a journal, one for many clicks")
-JOURNAL_WRITE_ERRORS = Counter(
-    "attribution_journal_write_errors_total", "Writes and syncs that the disk refused"
-)
-JOURNAL_BYTES = Gauge(
-    "attribution_journal_bytes", "Size of the journals on disk", multiprocess_mode="livesum"
-)
+JOURNAL_WRITE_ERRORS = Counter("attribution_journal_write_errors_total", "Writes and syncs that the disk refused")
+JOURNAL_BYTES = Gauge("attribution_journal_bytes", "Size of the journals on disk", multiprocess_mode="livesum")
 CLICKS_SHIPPED = Counter("attribution_clicks_shipped_total", "Clicks sent to the stream, repeats included")
 SHIP_ERRORS = Counter("attribution_ship_errors_total", "Times that the stream server was away from a shipper")
 SHIP_REWINDS = Counter(
@@ -35,19 +29,13 @@ CLICKS_DEAD_LETTERED = Counter("attribution_clicks_dead_lettered_total", "Clicks
 CONSUME_SECONDS = Histogram(
     "attribution_consume_seconds", "Time of one batch from stream to row", buckets=_LATENCIES_S
 )
-CONVERSIONS_ACCEPTED = Counter(
-    "attribution_conversions_accepted_total", "Messages of order systems", ["result"]
-)
+CONVERSIONS_ACCEPTED = Counter("attribution_conversions_accepted_total", "Messages of order systems", ["result"])
 CONVERSIONS_JOURNALLED = Counter(
     "attribution_conversions_journalled_total", "Messages kept in a journal while the database was away"
 )
 CONVERSIONS_CORRUPT = Counter("attribution_conversions_corrupt_total", "Damaged places in journals of orders")
-CONVERSIONS_CREDITED = Counter(
-    "attribution_conversions_credited_total", "Conversions judged, repeats included"
-)
-CREDIT_SECONDS = Histogram(
-    "attribution_credit_seconds", "Time of one batch of the attributor", buckets=_LATENCIES_S
-)
+CONVERSIONS_CREDITED = Counter("attribution_conversions_credited_total", "Conversions judged, repeats included")
+CREDIT_SECONDS = Histogram("attribution_credit_seconds", "Time of one batch of the attributor", buckets=_LATENCIES_S)
 
 
 def exposition() -> bytes:

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535), _plain("port")] = 8000
     """TCP port of the redirect and the API."""
     data_dir: Annotated[Path, AfterValidator(Path.absolute), _plain("data_dir")] = Path(".data")
-    """Keys, journals and, under `up`, the embedded servers' files. Each machine needs its own, on a disk that stays."""
+    """Keys, journals and, under `up`, the embedded servers' files. Each machine its own, on a disk that stays."""
     workers: Annotated[Positive, _plain("workers")] = 1
     """Server processes."""
 
@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     consume_claim_idle_ms: Positive = 5_000
     """Age at which an entry that another consumer took and did not finish is taken over."""
     dead_letter_share: float = Field(default=0.5, gt=0, le=1)
-    """A consumer stops, rather than drain its stream into the dead letters, above this share of undecodable clicks."""
+    """Above this share of undecodable clicks a consumer stops, rather than drain its stream into dead letters."""
     credit_batch_conversions: Positive = 500
     credit_poll_ms: Positive = 100
     partitions_ahead_months: Positive = 3
@@ -135,9 +135,7 @@ def load_settings(**overrides: Any) -> Settings:
     """From the environment; `overrides` are the command line's. Raises `SettingsError`, one line a fault."""
     known = {_PREFIX + name.upper() for name in Settings.model_fields.keys() - _PLAIN_NAMES}
     faults = [
-        f"{name}: unknown setting"
-        for name in sorted(os.environ)
-        if name.startswith(_PREFIX) and name not in known
+        f"{name}: unknown setting" for name in sorted(os.environ) if name.startswith(_PREFIX) and name not in known
     ]
     try:
         settings = Settings(**{name: value for name, value in overrides.items() if value is not None})

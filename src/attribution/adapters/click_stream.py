@@ -155,9 +155,7 @@ class StreamReader:
     async def leave(self) -> None:
         """A consumer's name is never used again; one with entries left stays, for another to take them over."""
         with translated_errors():
-            summary = await self._redis.xpending_range(
-                self._key, GROUP, "-", "+", 1, consumername=self._consumer
-            )
+            summary = await self._redis.xpending_range(self._key, GROUP, "-", "+", 1, consumername=self._consumer)
             if not summary:
                 await self._redis.xgroup_delconsumer(self._key, GROUP, self._consumer)
 

@@ -90,10 +90,7 @@ class ClickTable:
         """
         columns = list(
             zip(
-                *(
-                    (c.program_id, UUID(bytes=c.click_id), from_us(c.clicked_at_us), c.visitor_id)
-                    for c in clicks
-                ),
+                *((c.program_id, UUID(bytes=c.click_id), from_us(c.clicked_at_us), c.visitor_id) for c in clicks),
                 strict=True,
             )
         )
@@ -159,9 +156,7 @@ async def _account(
     connection: "Connection", dead_letters: Sequence[DeadLetter], committed: Sequence[Committed]
 ) -> None:
     if dead_letters:
-        columns = zip(
-            *((d.reason, d.detail, d.data, d.journal_id, d.segment) for d in dead_letters), strict=True
-        )
+        columns = zip(*((d.reason, d.detail, d.data, d.journal_id, d.segment) for d in dead_letters), strict=True)
         await connection.execute(_SQL["add_dead_letters"], *columns)
     if committed:
         ranges = zip(*((c.journal_id, c.segment, c.start, c.stop) for c in committed), strict=True)
@@ -212,14 +207,13 @@ async def _create_partition(connection: "Connection", month: Month) -> None:
     """Made on the side and then attached, which does not lock out those who read and write the others."""
     year, number = month
     name = f"clicks_{year:04d}_{number:02d}"
-    start, stop = (datetime(*divmod_month(year * 12 + number - 1 + ahead), 1, tzinfo=UTC) for ahead in (0, 1))
+    months = (divmod_month(year * 12 + number - 1 + ahead) for ahead in (0, 1))
+    start, stop = (datetime(*month, 1, tzinfo=UTC).isoformat() for month in months)
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('attribution.partitions'))")
         if await connection.fetchval("SELECT to_regclass($1)", name) is None:
             await connection.execute("SET LOCAL lock_timeout = '5s'")
+            await connection.execute(f"CREATE TABLE {name} (LIKE clicks INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
             await connection.execute(
-                f"CREATE TABLE {name} (LIKE clicks INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
-            )
-            await connection.execute(
-                f"ALTER TABLE clicks ATTACH PARTITION {name} FOR VALUES FROM ('{start:%Y-%m-%d %H:%M:%S%z}') TO ('{stop:%Y-%m-%d %H:%M:%S%z}')"
+                f"ALTER TABLE clicks ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{stop}')"
             )

@@ -1,4 +1,4 @@
-"""Writes messages of order systems: each kept as an event, the newest folded into its conversion, in one transaction."""
+"""Messages of order systems: each is kept as an event, and the newest folded into its conversion, at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -148,9 +148,7 @@ class CreditFacts:
     async def rule_books(self, programs: Iterable[ProgramId]) -> dict[ProgramId, RuleBook]:
         wanted = list(set(programs))
         rules: dict[ProgramId, list[Rule]] = {program: [] for program in wanted}
-        windows: dict[ProgramId, dict[CampaignId, list[CampaignWindows]]] = {
-            program: {} for program in wanted
-        }
+        windows: dict[ProgramId, dict[CampaignId, list[CampaignWindows]]] = {program: {} for program in wanted}
         for row in await self._connection.fetch(_SQL["rules"], wanted):
             rules[row["program_id"]].append(_rule(row))
         for row in await self._connection.fetch(_SQL["campaign_windows"], wanted):
@@ -180,9 +178,7 @@ class CreditFacts:
             for c in conversions
             if c.click_id is not None
         ]
-        return (
-            _touches(await self._connection.fetch(_SQL["named_clicks"], *_columns(named, 5))) if named else {}
-        )
+        return _touches(await self._connection.fetch(_SQL["named_clicks"], *_columns(named, 5))) if named else {}
 
     async def visitor_clicks(
         self, conversions: Sequence[StoredConversion], since_us: Sequence[int]
@@ -228,9 +224,7 @@ class CreditSession(CreditFacts):
         """The oldest rows; nothing is locked, as there is one leader."""
         rows = await self._connection.fetch(_SQL["queued"], limit)
         keys = {(row["program_id"], row["conversion_id"]) for row in rows if row["conversion_id"] is not None}
-        customers = [
-            (r["program_id"], r["customer_id"], r["since"]) for r in rows if r["customer_id"] is not None
-        ]
+        customers = [(r["program_id"], r["customer_id"], r["since"]) for r in rows if r["customer_id"] is not None]
         if customers:
             found = await self._connection.fetch(_SQL["of_customers"], *_columns(customers, 3))
             keys |= {(row["program_id"], row["conversion_id"]) for row in found}
@@ -260,9 +254,7 @@ class CreditSession(CreditFacts):
             for credit in _differences(before.get(conversion.conversion_id, ()), attribution.credits)
         ]
         if entries:
-            await self._connection.copy_records_to_table(
-                "credit_entries", records=entries, columns=_ENTRY_COLUMNS
-            )
+            await self._connection.copy_records_to_table("credit_entries", records=entries, columns=_ENTRY_COLUMNS)
         await self._connection.execute(
             _SQL["judged"],
             *_columns(
@@ -277,9 +269,7 @@ class CreditSession(CreditFacts):
             (*conversion.key, conversion.click_id)
             for conversion, attribution in judged
             if conversion.click_id is not None
-            and any(
-                t.touch.stored and t.touch.click_id == conversion.click_id.bytes for t in attribution.touches
-            )
+            and any(t.touch.stored and t.touch.click_id == conversion.click_id.bytes for t in attribution.touches)
         ]
         if seen:
             await self._connection.execute(_SQL["clicks_seen"], *_columns(seen, 3))
@@ -308,9 +298,7 @@ def _rule(row: Row) -> Rule:
 
 
 def _campaign_windows(row: Row) -> CampaignWindows:
-    return CampaignWindows(
-        _windows_us(row["windows"]), to_us(row["effective_from"]), to_us(row["created_at"])
-    )
+    return CampaignWindows(_windows_us(row["windows"]), to_us(row["effective_from"]), to_us(row["created_at"]))
 
 
 def _windows_us(windows: Mapping[str, str]) -> dict[str, int]:

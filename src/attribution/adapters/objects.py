@@ -37,13 +37,9 @@ def _named_refusals() -> Iterator[None]:
     except asyncpg.UniqueViolationError as error:
         raise ConflictError(f"{_column(error)} is taken") from error
     except asyncpg.ExclusionViolationError as error:
-        raise ConflictError(
-            "code belongs to another influencer, or twice to one, on some of these dates"
-        ) from error
+        raise ConflictError("code belongs to another influencer, or twice to one, on some of these dates") from error
     except asyncpg.ForeignKeyViolationError as error:
-        raise InvalidInputError(
-            FieldError(("body", _column(error)), "is unknown in this programme")
-        ) from error
+        raise InvalidInputError(FieldError(("body", _column(error)), "is unknown in this programme")) from error
 
 
 class Objects:
@@ -97,9 +93,7 @@ class Objects:
             object_id = await connection.fetchval(self._sql["insert"], scope, values)
         return await self._read(connection, scope, object_id)
 
-    async def _try_insert(
-        self, connection: "Connection", scope: int, values: Values
-    ) -> Row | AttributionError:
+    async def _try_insert(self, connection: "Connection", scope: int, values: Values) -> Row | AttributionError:
         try:
             async with connection.transaction():
                 return await self._insert(connection, scope, values)

@@ -1,7 +1,6 @@
 """The one module that opens Postgres connections and translates asyncpg's errors."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from attribution.errors import ConflictError, DatabaseUnavailableError, Rejected
 from attribution.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from asyncpg.pool import PoolConnectionProxy
 
@@ -75,9 +74,7 @@ async def connect(settings: Settings) -> "asyncpg.Connection[asyncpg.Record]":
 class Database:
     """A pool that opens when it is first needed, so that a server starts, and serves, without Postgres."""
 
-    def __init__(
-        self, settings: Settings, *, size: int | None = None, timeout_s: float | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, *, size: int | None = None, timeout_s: float | None = None) -> None:
         self._url = _database_url(settings)
         self._size = size or settings.database_pool_size
         self._timeout_s = timeout_s or settings.database_timeout_s

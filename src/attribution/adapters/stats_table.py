@@ -57,14 +57,13 @@ class StatsTable:
     ) -> StatsRead:
         """All of one state of the database, so that rows, totals and `as_of` belong together."""
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
-            as_of = await connection.fetchrow(_SQL["as_of"], program_id)
+            as_of = await connection.fetchval(_SQL["as_of"], program_id)
             arguments = (program_id, start, end, currency, timezone)
             rows = await connection.fetch(_SQL["rows"], *arguments, group_by, filters)
             totals = await connection.fetch(_SQL["rows"], *arguments, [], filters)
             others = await connection.fetch(_SQL["other_currencies"], *arguments[:4])
-        assert as_of is not None
         return StatsRead(
-            as_of["as_of"] if as_of["known"] else EPOCH,
+            as_of or EPOCH,
             [_row(row, group_by) for row in rows],
             _row(totals[0], ()) if totals else StatsRow({}),
             [(row["currency"], row["conversions"]) for row in others],

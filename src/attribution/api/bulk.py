@@ -57,6 +57,4 @@ async def one_by_one(read: Callable[[Any], Awaitable[T]], items: Sequence[Any]) 
 
 def failed(index: int, error: AttributionError) -> Failed:
     errors = error.errors if isinstance(error, InvalidInputError) else (FieldError(("body",), str(error)),)
-    return Failed(
-        index=index, errors=[FieldProblem(loc=["body", index, *e.loc[1:]], msg=e.msg) for e in errors]
-    )
+    return Failed(index=index, errors=[FieldProblem(loc=["body", index, *e.loc[1:]], msg=e.msg) for e in errors])

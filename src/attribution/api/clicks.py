@@ -90,9 +90,7 @@ def clicks_router(services: Services) -> APIRouter:
         read = await one_by_one(_read, listed(body, CLICKS_MAX))
         valid = [item for item in read if isinstance(item, ImportedClick)]
         outcomes = iter(await services.clicks.accept(program, valid) if valid else ())
-        answers = [
-            next(outcomes) if isinstance(item, ImportedClick) else ClickRejection.INVALID for item in read
-        ]
+        answers = [next(outcomes) if isinstance(item, ImportedClick) else ClickRejection.INVALID for item in read]
         rejected = [
             _rejected(index, answer, read[index])
             for index, answer in enumerate(answers)

@@ -102,17 +102,13 @@ def object_id(value: str) -> int | None:
     return number if 0 < number <= _ID_MAX and str(number) == value else None
 
 
-Instant = Annotated[
-    datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
-]
+Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 """An RFC 3339 string with an offset, in UTC afterwards."""
 Amount = Annotated[
     Decimal,
     BeforeValidator(_decimal),
     Field(ge=0),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "pattern": _NUMBER}, {"type": "number"}], "examples": ["39.80"]}
-    ),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": _NUMBER}, {"type": "number"}], "examples": ["39.80"]}),
 ]
 """Not negative, from a string or a JSON number, exactly."""
 Line = Annotated[str, Field(min_length=1, max_length=255, pattern=_PRINTABLE), _checked(_check_not_blank)]
@@ -122,9 +118,7 @@ Email = Annotated[str, Field(max_length=320, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@
 Reference = Annotated[str, Field(max_length=64), _checked(_check_reference)]
 """The id of another object of the programme."""
 ProgramKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-Slug = Annotated[
-    str, WithJsonSchema({"type": "string", "pattern": f"^{SLUG.pattern}$"}), _checked(_check_slug)
-]
+Slug = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{SLUG.pattern}$"}), _checked(_check_slug)]
 Url = Annotated[str, _checked(_check_url)]
 """Absolute, http or https."""
 ParamName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
@@ -143,9 +137,7 @@ Source = Annotated[Line, Field(default=DEFAULT_SOURCE)]
 
 Id = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
 """An id in an answer; the database counts."""
-MoneyText = Annotated[
-    str, BeforeValidator(lambda value: f"{value:f}" if isinstance(value, Decimal) else value)
-]
+MoneyText = Annotated[str, BeforeValidator(lambda value: f"{value:f}" if isinstance(value, Decimal) else value)]
 """Money or a share in an answer: a decimal string."""
 
 

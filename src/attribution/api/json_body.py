@@ -86,18 +86,14 @@ def refuse_unstorable(value: Any) -> None:
         return
     faults = [loc for loc, text in _texts(value) if not _is_storable(text)]
     if faults:
-        raise InvalidInputError(
-            *(FieldError(("body", *loc), "has a NUL or half a character") for loc in faults)
-        )
+        raise InvalidInputError(*(FieldError(("body", *loc), "has a NUL or half a character") for loc in faults))
 
 
 def _is_json(content_type: str) -> bool:
     message = Message()
     message["content-type"] = content_type
     subtype = message.get_content_subtype()
-    return message.get_content_maintype() == "application" and (
-        subtype == "json" or subtype.endswith("+json")
-    )
+    return message.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
 
 
 class LimitedRequest(Request):

@@ -99,9 +99,7 @@ async def _wanted(access: Access, program_key: str | None, item: object) -> Want
     return program, link.columns(program)
 
 
-async def _create_each(
-    objects: Objects, wanted: list[Wanted | AttributionError]
-) -> list[Row | AttributionError]:
+async def _create_each(objects: Objects, wanted: list[Wanted | AttributionError]) -> list[Row | AttributionError]:
     """In the order given; what was refused before stays refused."""
     rows = [(want[0].program_id, want[1]) for want in wanted if isinstance(want, tuple)]
     made = iter(await objects.create_each(rows))
@@ -137,9 +135,7 @@ def links_router(services: Services) -> APIRouter:
         await _publish(wanted, outcomes)
         return {"results": [_result(index, outcome) for index, outcome in enumerate(outcomes)]}
 
-    async def _publish(
-        wanted: list[Wanted | AttributionError], outcomes: list[Row | AttributionError]
-    ) -> None:
+    async def _publish(wanted: list[Wanted | AttributionError], outcomes: list[Row | AttributionError]) -> None:
         slugs: dict[int, list[str]] = {}
         for want, outcome in zip(wanted, outcomes, strict=True):
             if isinstance(want, tuple) and not isinstance(outcome, AttributionError):

@@ -203,9 +203,7 @@ def orders_router(services: Services) -> APIRouter:
         batches: dict[Program, list[ConversionMessage]] = {}
         for program, message in orders:
             batches.setdefault(program, []).append(message)
-        answers = {
-            program: iter(await services.orders.accept(program, batch)) for program, batch in batches.items()
-        }
+        answers = {program: iter(await services.orders.accept(program, batch)) for program, batch in batches.items()}
         return [next(answers[program]) for program, _ in orders]
 
     async def accept_list(access: Access, program_key: str | None, items: list[Any]) -> AcceptedList:
@@ -217,9 +215,7 @@ def orders_router(services: Services) -> APIRouter:
             if isinstance(order, AttributionError):
                 results.append(failed(index, order))
             else:
-                results.append(
-                    AcceptedItem(index=index, order_id=order[1].external_id, status=next(accepted))
-                )
+                results.append(AcceptedItem(index=index, order_id=order[1].external_id, status=next(accepted)))
         return AcceptedList(results=results)
 
     @router.post(
@@ -249,9 +245,7 @@ def orders_router(services: Services) -> APIRouter:
     async def attribution(
         order_id: str, program: ProgramOf, source: SourceInQuery = "default", model: Model | None = None
     ) -> object:
-        return _found(
-            await services.credits.attribution(program, source, PURCHASE, _storable(order_id), model)
-        )
+        return _found(await services.credits.attribution(program, source, PURCHASE, _storable(order_id), model))
 
     @router.get(
         "/{order_id:path}", response_model=OrderState, summary="Read the state of an order", responses=ON_READ

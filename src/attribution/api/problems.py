@@ -132,9 +132,7 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:
     # The server logs the traceback, as starlette raises the error again.
-    structlog.get_logger().error(
-        "request_failed", method=request.method, path=request.url.path, error=repr(error)
-    )
+    structlog.get_logger().error("request_failed", method=request.method, path=request.url.path, error=repr(error))
     return problem(500, "the service failed; its log says why")
 
 

@@ -26,9 +26,7 @@ class Remembered(Generic[K, V]):
     """Asked again when older than `FRESH_S`; the old answer stands in while the source is away, or slower
     than `PATIENCE_S`. What does not exist is not remembered."""
 
-    def __init__(
-        self, look_up: Callable[[K], Awaitable[V | None]], clock: Callable[[], float] = monotonic
-    ) -> None:
+    def __init__(self, look_up: Callable[[K], Awaitable[V | None]], clock: Callable[[], float] = monotonic) -> None:
         self._look_up = look_up
         self._clock = clock
         self._entries: dict[K, _Entry[V]] = {}

@@ -123,9 +123,7 @@ def decode_cursor(cursor: str | None) -> int:
 class ListQuery:
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
     cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before")] = None
-    external_id: Annotated[
-        str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")
-    ] = None
+    external_id: Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")] = None
 
     async def rows(self, objects: Objects, scope: int | None) -> Sequence[Row]:
         """One more than the page holds, where there is one."""
@@ -133,9 +131,7 @@ class ListQuery:
 
     def page(self, found: list[A]) -> Page[A]:
         data = found[: self.limit]
-        return Page(
-            data=data, next_cursor=encode_cursor(int(data[-1].id)) if len(found) > self.limit else None
-        )
+        return Page(data=data, next_cursor=encode_cursor(int(data[-1].id)) if len(found) > self.limit else None)
 
 
 def merged(new: type[M], kept: Mapping[str, Any], changes: Strict) -> M:
@@ -191,12 +187,8 @@ def resource_router(
     return router
 
 
-def _add_changes(
-    router: APIRouter, resource: Resource, objects: Objects, present: Present, edited: Edited
-) -> None:
-    @router.patch(
-        "/{id}", response_model=resource.answer, summary=f"Change {resource.kind}", responses=ON_WRITE
-    )
+def _add_changes(router: APIRouter, resource: Resource, objects: Objects, present: Present, edited: Edited) -> None:
+    @router.patch("/{id}", response_model=resource.answer, summary=f"Change {resource.kind}", responses=ON_WRITE)
     async def change(
         id: str,  # noqa: A002
         body: resource.changes,  # type: ignore[name-defined]

@@ -25,9 +25,7 @@ def gate_of(connection: HTTPConnection) -> Gate:
 def refuse_unknown_parameters(request: Request, known: frozenset[str]) -> None:
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
-        raise InvalidInputError(
-            *(FieldError(("query", name[:200]), "is not a known parameter") for name in unknown)
-        )
+        raise InvalidInputError(*(FieldError(("query", name[:200]), "is not a known parameter") for name in unknown))
 
 
 class V1Route(APIRoute):

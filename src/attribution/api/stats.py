@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-
 from attribution.domain.rfc3339 import parse_instant
 from attribution.errors import FieldError, InvalidInputError
 from attribution.stats.metrics import METRICS

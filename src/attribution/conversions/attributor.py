@@ -30,9 +30,7 @@ def _now() -> datetime:
 
 
 class Attributor:
-    def __init__(
-        self, table: CreditTable, policy: AttributorPolicy, now: Callable[[], datetime] = _now
-    ) -> None:
+    def __init__(self, table: CreditTable, policy: AttributorPolicy, now: Callable[[], datetime] = _now) -> None:
         self._table = table
         self._policy = policy
         self._now = now
@@ -73,9 +71,7 @@ async def judge(facts: CreditFacts, conversions: Sequence[StoredConversion]) -> 
     """By what is known now, and the rule each is bound to or, unbound, the one in force at its instant."""
     books = await facts.rule_books(c.program_id for c in conversions)
     codes = await facts.code_books(conversions)
-    judgements = [
-        books[c.program_id].judgement(c.type, c.facts.occurred_at_us, c.bound_at_us) for c in conversions
-    ]
+    judgements = [books[c.program_id].judgement(c.type, c.facts.occurred_at_us, c.bound_at_us) for c in conversions]
     since = [since_us(c, judgement) for c, judgement in zip(conversions, judgements, strict=True)]
     named = await facts.named_clicks(conversions)
     recent = await facts.visitor_clicks(conversions, since)
@@ -86,9 +82,7 @@ async def judge(facts: CreditFacts, conversions: Sequence[StoredConversion]) -> 
         return attribute(c.facts, candidates, judgements[index], codes[c.program_id])
 
     first = [judged(index) for index in range(len(conversions))]
-    unexplained = [
-        index for index, attribution in enumerate(first) if attribution.status is Status.UNATTRIBUTED
-    ]
+    unexplained = [index for index, attribution in enumerate(first) if attribution.status is Status.UNATTRIBUTED]
     older = await facts.older_clicks([conversions[i] for i in unexplained], [since[i] for i in unexplained])
     for index in unexplained:
         first[index] = judged(index, older)

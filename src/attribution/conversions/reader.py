@@ -48,7 +48,7 @@ class ConversionReader:
     async def attribution(
         self, program: Program, source: str, conversion_type: str, external_id: str, model: str | None
     ) -> Mapping[str, Any] | None:
-        """`model`: what this one would give, with all else as it is. Raises `InvalidInputError` if there is none such."""
+        """`model`: what this one would give, all else as it is. Raises `InvalidInputError` for an unknown one."""
         other = _model(model)
         async with self._table.snapshot() as facts:
             key = await facts.find(program.program_id, source, conversion_type, external_id)
@@ -74,9 +74,7 @@ class ConversionReader:
         attribution = attribute(conversion.facts, candidates, judgement, codes)
         return conversion, attribution, max(0, count - TOUCHES_LISTED)
 
-    def _shown(
-        self, conversion: StoredConversion, attribution: Attribution, more_touches: int
-    ) -> Mapping[str, Any]:
+    def _shown(self, conversion: StoredConversion, attribution: Attribution, more_touches: int) -> Mapping[str, Any]:
         rule = attribution.judgement.rule
         weights = {c.click_id: c.weight_units for c in attribution.credits if c.click_id is not None}
         return {

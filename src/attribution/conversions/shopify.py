@@ -124,10 +124,7 @@ def _parsed(body: object) -> _Order:
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         raise InvalidInputError(
-            *(
-                FieldError(("body", *fault["loc"]), fault["msg"].removeprefix("Value error, "))
-                for fault in faults
-            )
+            *(FieldError(("body", *fault["loc"]), fault["msg"].removeprefix("Value error, ")) for fault in faults)
         ) from error
 
 

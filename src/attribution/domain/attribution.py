@@ -217,13 +217,9 @@ def _uncredited(judged: JudgedTouch) -> JudgedTouch:
     return JudgedTouch(judged.touch, Verdict.NOT_CREDITED) if judged.verdict is Verdict.CREDITED else judged
 
 
-def _judge_codes(
-    conversion: ConversionFacts, touches: Sequence[JudgedTouch], codes: CodeBook
-) -> list[JudgedCode]:
+def _judge_codes(conversion: ConversionFacts, touches: Sequence[JudgedTouch], codes: CodeBook) -> list[JudgedCode]:
     """In the order sent; the first whose policy takes the credit has it."""
-    involved = {
-        t.touch.influencer_id for t in touches if t.verdict in (Verdict.CREDITED, Verdict.NOT_CREDITED)
-    }
+    involved = {t.touch.influencer_id for t in touches if t.verdict in (Verdict.CREDITED, Verdict.NOT_CREDITED)}
     judged: list[JudgedCode] = []
     taker: InfluencerId | None = None
     for text in conversion.discount_codes:
@@ -293,9 +289,7 @@ def _credits(conversion: ConversionFacts, shares: Sequence[_Share]) -> list[Cred
     return [_credit(share.origin, *amounts) for share, *amounts in parts]
 
 
-def _credit(
-    origin: JudgedTouch | JudgedCode | None, units: int, gross: int, net: int, discount: int
-) -> Credit:
+def _credit(origin: JudgedTouch | JudgedCode | None, units: int, gross: int, net: int, discount: int) -> Credit:
     if isinstance(origin, JudgedTouch):
         touch = origin.touch
         return Credit(
@@ -304,7 +298,5 @@ def _credit(
         )  # fmt: skip
     if origin is not None and origin.code is not None:
         code = origin.code
-        return Credit(
-            Via.CODE, units, gross, net, discount, code.influencer_id, code.campaign_id, code=code.text
-        )
+        return Credit(Via.CODE, units, gross, net, discount, code.influencer_id, code.campaign_id, code=code.text)
     return Credit(Via.NONE, units, gross, net, discount)

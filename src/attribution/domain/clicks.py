@@ -123,9 +123,7 @@ def pack_click(click: Click) -> bytes:
 def unpack_click(record: bytes) -> Click:
     """Raises `MalformedClickError` with the reason."""
     try:
-        version, click_id, program, link, influencer, campaign, post, channel, agent_class = (
-            _HEAD.unpack_from(record)
-        )
+        version, click_id, program, link, influencer, campaign, post, channel, agent_class = _HEAD.unpack_from(record)
         if version != _VERSION:
             raise MalformedClickError(f"record version {version}")
         texts = record[_HEAD.size :].decode().split("\0")

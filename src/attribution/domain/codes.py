@@ -7,7 +7,7 @@ from .ids import CampaignId, CodeId, InfluencerId
 
 
 class CodePolicy(StrEnum):
-    """`always` takes all credit; `if_involved` only when its influencer has a touch in the path; `if_winner` never."""
+    """`always` takes all credit, `if_involved` only if its influencer has a touch in the path, `if_winner` never."""
 
     ALWAYS = "always"
     IF_INVOLVED = "if_involved"

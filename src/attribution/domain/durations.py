@@ -19,9 +19,7 @@ class DurationError(ValueError):
 def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise DurationError(
-            "is not an ISO 8601 duration of weeks, days, hours, minutes or seconds, like P30D"
-        )
+        raise DurationError("is not an ISO 8601 duration of weeks, days, hours, minutes or seconds, like P30D")
     whole, _, fraction = (match["seconds"] or "0").replace(",", ".").partition(".")
     try:
         duration = timedelta(

@@ -52,8 +52,7 @@ def in_force(versions: Iterable[V], at_us: int, known_by_us: int | None) -> V | 
     fitting = [
         version
         for version in versions
-        if version.effective_from_us <= at_us
-        and (known_by_us is None or version.created_at_us <= known_by_us)
+        if version.effective_from_us <= at_us and (known_by_us is None or version.created_at_us <= known_by_us)
     ]
     return max(fitting, key=lambda version: (version.effective_from_us, version.created_at_us), default=None)
 

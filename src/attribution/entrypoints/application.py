@@ -1,18 +1,18 @@
 """One ASGI application of two lanes: what is reserved goes to the API, all else is a tap on a link."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
-
-from fastapi import FastAPI
 
 from attribution.domain.links import RESERVED_SLUGS
 from attribution.redirect.lane import RedirectLane
 
+ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 _RESERVED = re.compile(b"/(?:" + b"|".join(re.escape(slug.encode()) for slug in RESERVED_SLUGS) + b")(?:/|$)")
 
 
 class Application:
-    def __init__(self, redirect: RedirectLane, api: FastAPI) -> None:
+    def __init__(self, redirect: RedirectLane, api: ASGIApplication) -> None:
         self._redirect = redirect
         self._api = api
 

@@ -18,7 +18,7 @@ from attribution.adapters.postgres import Database
 from attribution.adapters.redis import open_redis
 from attribution.conversions.attributor import Attributor, AttributorPolicy
 from attribution.errors import UnavailableError
-from attribution.ingest.consumer import Consumer, ConsumePolicy, DeadLetterLimit
+from attribution.ingest.consumer import ConsumePolicy, Consumer, DeadLetterLimit
 from attribution.ingest.watermark import Watermark
 from attribution.settings import Settings
 
@@ -48,9 +48,7 @@ async def run_consumer(settings: Settings) -> None:
         await _consume(settings, table, stack, stopping)
 
 
-async def _consume(
-    settings: Settings, table: ClickTable, stack: AsyncExitStack, stopping: asyncio.Event
-) -> None:
+async def _consume(settings: Settings, table: ClickTable, stack: AsyncExitStack, stopping: asyncio.Event) -> None:
     name = f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
     streams = []
     async with asyncio.TaskGroup() as consumers:

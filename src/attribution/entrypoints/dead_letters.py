@@ -44,9 +44,7 @@ async def list_dead_letters(settings: Settings, limit: int) -> None:
 async def replay(settings: Settings, ids: Sequence[str] | None) -> None:
     """Stores those that can be stored by now; the others stay. `None`: all."""
     async with _table(settings) as table:
-        stored = [
-            letter.dead_letter_id for letter in await _chosen(table, ids) if await _stored(table, letter)
-        ]
+        stored = [letter.dead_letter_id for letter in await _chosen(table, ids) if await _stored(table, letter)]
         await table.drop_dead_letters(stored)
     _print({"replayed": len(stored)})
 

@@ -83,9 +83,7 @@ class Journals:
             await redis.aclose()
 
     @asynccontextmanager
-    async def _shipper(
-        self, directory: JournalDirectory, end: Callable[[], Position]
-    ) -> AsyncIterator[Shipper]:
+    async def _shipper(self, directory: JournalDirectory, end: Callable[[], Position]) -> AsyncIterator[Shipper]:
         async with self._stream(directory) as stream:
             shipper = Shipper(directory, end, stream, self._progress, self._ship_policy)
             try:

@@ -51,9 +51,7 @@ def _parse_click_id_keys(text: str, source: str) -> dict[int, bytes]:
         if key_id > _KEY_ID_MAX or key_id in keys:
             raise SettingsError(f"{source}: key ids are unique and from 0 to {_KEY_ID_MAX}")
         if not _KEY_BYTES_MIN <= len(key) <= _KEY_BYTES_MAX:
-            raise SettingsError(
-                f"{source}: key {key_id} must have {_KEY_BYTES_MIN} to {_KEY_BYTES_MAX} bytes"
-            )
+            raise SettingsError(f"{source}: key {key_id} must have {_KEY_BYTES_MIN} to {_KEY_BYTES_MAX} bytes")
         keys[key_id] = key
     return keys
 

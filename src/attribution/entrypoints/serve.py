@@ -91,8 +91,7 @@ def require_urls(settings: Settings) -> Settings:
     if missing:
         raise SettingsError(
             "\n".join(
-                f"{name.upper()}: not set; only `attribution up` brings a server of its own"
-                for name in missing
+                f"{name.upper()}: not set; only `attribution up` brings a server of its own" for name in missing
             )
         )
     return settings

@@ -32,9 +32,7 @@ async def _up(settings: Settings, *, demo: bool) -> None:
     async with Supervisor(settings.shutdown_timeout_s) as supervisor:
         with await listen(settings) as listener:
             port = listener.getsockname()[1]
-            settings = settings.model_copy(
-                update={"port": port} | await _start_embedded(settings, supervisor)
-            )
+            settings = settings.model_copy(update={"port": port} | await _start_embedded(settings, supervisor))
             clear_metrics(settings)
             await _migrate(settings, supervisor.lifeline)
             link = await seed_demo(settings) if demo else None

@@ -75,9 +75,7 @@ class Consumer:
         decoded = decode(entries)
         bad, total = len(decoded.dead_letters), len(decoded.dead_letters) + len(decoded.clicks)
         if self._limit.exceeded(bad, total):
-            raise PoisonedStreamError(
-                f"{bad} of {total} records can't be decoded: {decoded.dead_letters[0].detail}"
-            )
+            raise PoisonedStreamError(f"{bad} of {total} records can't be decoded: {decoded.dead_letters[0].detail}")
         stored = await self._until_done(lambda: self._store(decoded), stopping)
         if stored is None:
             return

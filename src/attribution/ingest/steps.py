@@ -32,16 +32,12 @@ def decode(entries: Sequence[Entry]) -> Decoded:
     for entry in entries:
         if entry.journal_id is None:
             decoded.dead_letters.append(
-                DeadLetter(
-                    DeadLetterReason.FOREIGN_ENTRY, "not an entry of a shipper", entry.frames, None, None
-                )
+                DeadLetter(DeadLetterReason.FOREIGN_ENTRY, "not an entry of a shipper", entry.frames, None, None)
             )
         else:
             decode_frames(decoded, entry.journal_id, entry.start.segment, entry.frames)
             stop = entry.start.offset + len(entry.frames)
-            decoded.committed.append(
-                Committed(entry.journal_id, entry.start.segment, entry.start.offset, stop)
-            )
+            decoded.committed.append(Committed(entry.journal_id, entry.start.segment, entry.start.offset, stop))
     return decoded
 
 

@@ -110,7 +110,7 @@ class LinkCache:
             metrics.LINK_LOOKUPS.labels("unavailable").inc(len(slugs))
             self._fail(slugs, UnavailableError(f"links can't be looked up: {error}"))
             return
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it was, those who wait for the look-up must hear of it
             _log.exception("link_lookup_failed")
             self._fail(slugs, UnavailableError("links can't be looked up"))
             return

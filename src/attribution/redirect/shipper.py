@@ -23,6 +23,7 @@ _log = structlog.get_logger(__name__)
 _MARK = re.compile(r"(\d+) (\d+) (\w+) *\n")
 _BATCHES_A_TRIP = 8
 _BEGINNING = Position(0, 0)
+_UNKNOWN = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Shipper:
         self._policy = policy
         self._reader = JournalReader(directory, policy.batch_clicks)
         self._mark = Mark(directory.path / "shipped")
-        self._incarnation: str | None = None
+        self._incarnation = _UNKNOWN
         self._position = _BEGINNING
         self._tidied_at = float("-inf")
         self._wake = asyncio.Event()
@@ -122,7 +123,7 @@ class Shipper:
         except UnavailableError as error:
             metrics.SHIP_ERRORS.inc()
             _log.warning("shipping_interrupted", journal=self._directory.path.name, error=str(error))
-            self._incarnation = None
+            self._incarnation = _UNKNOWN
             await asyncio.sleep(self._policy.retry_s)
 
     async def _pause(self) -> None:
@@ -134,7 +135,7 @@ class Shipper:
             pass
 
     async def _cycle(self) -> None:
-        if self._incarnation is None:
+        if self._incarnation == _UNKNOWN:
             await self._resume()
         began_us = time.time_ns() // 1000
         self._waiting_clicks = 0
@@ -183,7 +184,6 @@ class Shipper:
             await asyncio.sleep(self._policy.retry_s)
 
     async def _ship(self, batches: list[Batch]) -> None:
-        assert self._incarnation is not None
         await self._stream.append(self._directory.journal_id, batches)
         self._position = batches[-1].end
         self._mark.write(self._position, self._incarnation)
@@ -204,8 +204,6 @@ class Shipper:
         for segment in done:
             self._directory.remove(segment)
         if gone := [
-            segment
-            for segment in committed
-            if segment < current and segment not in self._directory.segments()
+            segment for segment in committed if segment < current and segment not in self._directory.segments()
         ]:
             await self._progress.forget(self._directory.journal_id, gone)

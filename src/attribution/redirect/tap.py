@@ -47,9 +47,7 @@ class Tap:
         headers = self._headers
         if headers.keys().isdisjoint(_PURPOSES):
             return False
-        return any(
-            _PREFETCH.search(value) for name in _PURPOSES if name in headers for value in headers[name]
-        )
+        return any(_PREFETCH.search(value) for name in _PURPOSES if name in headers for value in headers[name])
 
     @property
     def visitor(self) -> bytes:

@@ -64,9 +64,7 @@ METRICS: Final[Mapping[str, Metric]] = {
         "credited part of orders' items after discounts, without tax and shipping, before refunds",
         lambda s, currency: from_minor(s.gross_minor, currency),
     ),
-    "revenue": Metric(
-        "gross_revenue - refunds, of purchases", lambda s, currency: from_minor(s.net_minor, currency)
-    ),
+    "revenue": Metric("gross_revenue - refunds, of purchases", lambda s, currency: from_minor(s.net_minor, currency)),
     "discount": Metric(
         "credited part of what orders say they gave away",
         lambda s, currency: from_minor(s.discount_minor, currency),

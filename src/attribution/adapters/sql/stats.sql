@@ -1,10 +1,11 @@
 -- name: as_of
 -- All that was accepted before this instant is in the answer.
+-- Null before the first consumer has said how far it is.
 SELECT least(
-    (SELECT min(complete_before) FROM click_watermarks),
-    (SELECT min(created_at) FROM credit_queue WHERE program_id = $1),
-    now()
-) AS as_of, EXISTS (SELECT FROM click_watermarks) AS known;
+    min(complete_before), (SELECT min(created_at) FROM credit_queue WHERE program_id = $1), now()
+)
+FROM click_watermarks
+HAVING count(*) > 0;
 
 -- name: rows
 -- $1 programme, $2 from, $3 to, $4 currency, $5 zone, $6 dimensions to group by, $7 filters {dimension: [values]}.
