@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.postgres import Database
+from attribution.adapters.stats_table import StatsTable
 from attribution.api.app import build_api
 from attribution.api.services import Readiness, Services
 from attribution.conversions.reader import ConversionReader
@@ -19,6 +20,7 @@ from attribution.domain.conversions import Acceptance, ConversionMessage
 from attribution.domain.imports import ClickRejection, ImportedClick
 from attribution.domain.programs import Program
 from attribution.settings import Settings
+from attribution.stats.query import Stats
 
 ADMIN_KEY = "the-admin-key-of-the-tests"
 BASE_URL = "https://go.example"
@@ -105,6 +107,7 @@ async def running_api(database_url: str) -> AsyncIterator[Api]:
             orders=DirectOrders(ConversionIntake(database, tokens)),
             clicks=clicks,
             credits=ConversionReader(CreditTable(database), tokens),
+            stats=Stats(StatsTable(database)),
             readiness=_ready,
             metrics=lambda: b"# metrics\n",
         )

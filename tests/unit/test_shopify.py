@@ -1,0 +1,132 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from attribution.conversions.shopify import shopify_order
+from attribution.domain.conversions import PURCHASE, ConversionMessage, ConversionStatus, Item
+from attribution.errors import InvalidInputError
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": 1073459981,
+        "created_at": "2024-04-02T09:04:43-05:00",
+        "updated_at": "2024-04-02T09:05:00-05:00",
+        "cancelled_at": None,
+        "currency": "USD",
+        "total_discounts": "17.91",
+        "discount_codes": [{"code": " FAKE30 ", "amount": "17.91", "type": "percentage"}],
+        "note_attributes": [],
+        "landing_site": None,
+        "customer": {"id": 1073339467, "email": "jane@example.com"},
+        "test": False,
+        "line_items": [
+            {
+                "price": "199.00",
+                "quantity": 2,
+                "sku": "IPOD",
+                "discount_allocations": [{"amount": "17.91"}, {"amount": "0.09"}],
+            },
+            {"price": "5", "quantity": 1, "sku": None},
+        ],
+        "a_field_of_next_year": {"deep": [1]},
+    } | changes
+
+
+def message(**changes: Any) -> ConversionMessage:
+    found = shopify_order(order(**changes), "irclickid")
+    assert found is not None
+    return found
+
+
+def test_an_order_becomes_a_message() -> None:
+    assert message() == ConversionMessage(
+        source="shopify",
+        type=PURCHASE,
+        external_id="1073459981",
+        updated_at=datetime(2024, 4, 2, 14, 5, tzinfo=UTC),
+        occurred_at=datetime(2024, 4, 2, 14, 4, 43, 999_999, tzinfo=UTC),
+        status=ConversionStatus.CONFIRMED,
+        currency="USD",
+        gross_minor=38500,
+        discount_minor=1791,
+        items=(Item("IPOD", 2, 38000), Item(None, 1, 500)),
+        customer_id="1073339467",
+        discount_codes=("FAKE30",),
+    )
+
+
+def test_times_with_fractions_are_taken_as_they_are() -> None:
+    assert message(created_at="2024-04-02T14:04:43.5Z").occurred_at.microsecond == 500_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "click_id"),
+    [
+        ({}, None),
+        ({"note_attributes": [{"name": "click_id", "value": "A"}]}, "A"),
+        ({"note_attributes": [{"name": "gift", "value": "x"}, {"name": "irclickid", "value": "B"}]}, "B"),
+        ({"landing_site": "/p?irclickid=C&x=1"}, "C"),
+        ({"landing_site": "https://shop.example/?click_id=D#f"}, "D"),
+        ({"landing_site": "http://[bad/?click_id=D"}, None),
+        ({"landing_site": "/?click_id="}, None),
+        ({"landing_site": "/?other=1"}, None),
+        ({"landing_site": "/?click_id=E", "note_attributes": [{"name": "click_id", "value": "F"}]}, "F"),
+        ({"landing_site": "/?click_id=E", "note_attributes": [{"name": "click_id", "value": None}]}, "E"),
+        ({"note_attributes": None}, None),
+    ],
+)
+def test_the_click_id_is_looked_for_in_notes_then_in_the_landing_site(
+    changes: dict[str, Any], click_id: str | None
+) -> None:
+    assert message(**changes).click_id == click_id
+
+
+def test_a_cancelled_order_says_so() -> None:
+    assert message(cancelled_at="2024-04-03T00:00:00Z").status is ConversionStatus.CANCELLED
+
+
+def test_a_test_order_is_none() -> None:
+    assert shopify_order(order(test=True), "click_id") is None
+
+
+def test_a_guest_has_no_customer_id() -> None:
+    assert message(customer=None).customer_id is None
+    assert message(customer={}).customer_id is None
+
+
+def test_the_currency_may_have_no_decimals() -> None:
+    lines = [{"price": "1000", "quantity": 3, "discount_allocations": [{"amount": "1.00"}]}]
+    assert message(currency="JPY", total_discounts="1", line_items=lines).gross_minor == 2999
+
+
+@pytest.mark.parametrize(
+    ("changes", "loc"),
+    [
+        ({"id": None}, ("body", "id")),
+        ({"id": "7"}, ("body", "id")),
+        ({"created_at": "yesterday"}, ("body", "created_at")),
+        ({"updated_at": None}, ("body", "updated_at")),
+        ({"currency": "XXX"}, ("body", "line_items", 0)),
+        ({"line_items": None}, ("body", "line_items")),
+        ({"line_items": [{"price": "-1", "quantity": 1}]}, ("body", "line_items", 0, "price")),
+        ({"line_items": [{"price": "1", "quantity": 1.5}]}, ("body", "line_items", 0, "quantity")),
+        ({"line_items": [{"price": "0.001", "quantity": 1}]}, ("body", "line_items", 0)),
+        (
+            {"line_items": [{"price": "1", "quantity": 1, "discount_allocations": [{"amount": "2"}]}]},
+            ("body", "line_items", 0),
+        ),
+        ({"total_discounts": "much"}, ("body", "total_discounts")),
+    ],
+)
+def test_what_cannot_be_read_is_named(changes: dict[str, Any], loc: tuple[str | int, ...]) -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        message(**changes)
+    assert loc in [error.loc for error in raised.value.errors]
+
+
+@pytest.mark.parametrize("body", [None, [], "x", 7, {}])
+def test_what_is_no_order_is_refused(body: object) -> None:
+    with pytest.raises(InvalidInputError):
+        shopify_order(body, "click_id")
