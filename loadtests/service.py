@@ -1,0 +1,102 @@
+"""Ours, as real processes: embedded servers on the load core, one redirect worker on the server core."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from attribution.embedded.postgres import EmbeddedPostgres
+from attribution.embedded.valkey import EmbeddedValkey
+from attribution.entrypoints.migrate import migrate
+from attribution.settings import Settings
+
+from .processes import SERVER_CORE, free_port, running
+from .yardsticks import DESTINATION
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+ATTRIBUTION = [sys.executable, "-m", "attribution"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    directory: Path
+    database_url: str
+    redis_url: str
+    postgres: EmbeddedPostgres
+    valkey: EmbeddedValkey
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "DATA_DIR": str(self.directory / "data"),
+            "ATTRIBUTION_LOG_LEVEL": "warning",
+        }
+
+    async def execute(self, sql: str, *arguments: object) -> None:
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            await connection.execute(sql, *arguments)
+        finally:
+            await connection.close()
+
+    async def value(self, sql: str, *arguments: object) -> int:
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            value: int = await connection.fetchval(sql, *arguments)
+            return value
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def backend(directory: Path) -> AsyncIterator[Backend]:
+    async with EmbeddedPostgres(directory / "postgres") as postgres, EmbeddedValkey(directory / "valkey") as valkey:
+        settings = Settings(database_url=postgres.url, redis_url=valkey.url, data_dir=directory / "data")
+        await asyncio.to_thread(migrate, settings)
+        yield Backend(directory, postgres.url, valkey.url, postgres, valkey)
+
+
+async def make_links(backend: Backend, links: int) -> None:
+    await backend.execute(
+        "INSERT INTO programs (key, name, currency, timezone, click_id_param, gross_margin)"
+        " VALUES ('bench', 'Bench', 'EUR', 'UTC', 'click_id', 1)"
+    )
+    await backend.execute(
+        "INSERT INTO influencers (program_id, name, status)"
+        " SELECT 1, 'Influencer ' || n, 'active' FROM generate_series(1, 5000) n"
+    )
+    await backend.execute(
+        "INSERT INTO links (program_id, slug, destination, influencer_id, channel, forward_query, status)"
+        " SELECT 1, 's' || lpad(n::text, 6, '0'), replace($2, '{number}', n::text), 1 + n % 5000, 'instagram', 'append',"
+        " 'active' FROM generate_series(0, $1 - 1) n",
+        links,
+        DESTINATION,
+    )
+
+
+@contextmanager
+def server(
+    backend: Backend, *, core: int | None = SERVER_CORE, workers: int = 1
+) -> "Iterator[tuple[int, subprocess.Popen[bytes]]]":
+    port = free_port()
+    argv = [*ATTRIBUTION, "serve", "--port", str(port), "--workers", str(workers)]
+    log = backend.directory / "server.log"
+    with running(argv, core=core, env=backend.environment, port=port, log=log) as process:
+        yield port, process
+
+
+@contextmanager
+def consumer(backend: Backend, *, core: int | None) -> "Iterator[subprocess.Popen[bytes]]":
+    log = backend.directory / "consumer.log"
+    with running([*ATTRIBUTION, "worker"], core=core, env=backend.environment, log=log) as process:
+        yield process
