@@ -16,7 +16,8 @@ from uuid import UUID, uuid4
 from zlib import crc32
 
 FRAME_HEAD = Struct(">II")
-RECORD_MAX_BYTES = 16 * 1024 * 1024
+RECORD_MAX_BYTES = 64 * 1024 * 1024
+"""More than any record has; a frame that says more is damaged."""
 _SUFFIX = ".journal"
 
 
@@ -63,9 +64,11 @@ def _record_at(data: bytes, offset: int) -> bytes | None:
     if start > len(data):
         return None
     length, checksum = FRAME_HEAD.unpack_from(data, offset)
-    record = data[start : start + length]
     # An empty record is never written, and its frame of eight zeros is what a torn block looks like.
-    return record if length and len(record) == length and crc32(record) == checksum else None
+    if not 0 < length <= min(len(data) - start, RECORD_MAX_BYTES):
+        return None
+    record = data[start : start + length]
+    return record if crc32(record) == checksum else None
 
 
 class JournalDirectory:
@@ -108,11 +111,15 @@ class JournalDirectory:
 
 
 def _journal_id(file: Path) -> UUID:
-    if not file.exists():
+    """A lost or damaged one is made anew: then all that the journal holds is sent again, under its new name."""
+    try:
+        return UUID(file.read_bytes().decode("ascii"))
+    except (FileNotFoundError, ValueError):
+        journal_id = uuid4()
         draft = file.with_suffix(".draft")
-        draft.write_text(str(uuid4()))
+        draft.write_text(str(journal_id))
         draft.rename(file)
-    return UUID(file.read_text())
+        return journal_id
 
 
 def claim_first_free(root: Path, prefix: str) -> JournalDirectory:
@@ -133,7 +140,11 @@ class Journal:
         self._pending_bytes = 0
         self._lost = 0
         existing = directory.segments()
+        # No number is ever given to other bytes: the shipper's mark and Postgres know segments by it.
         self._open(existing[-1] + 1 if existing else 1)
+        for segment in existing:
+            if directory.size(segment) == 0:
+                directory.remove(segment)
 
     def _open(self, segment: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
@@ -201,10 +212,7 @@ class Journal:
         return lost
 
     def close(self) -> None:
-        """An empty segment is not kept: restarts would pile them up."""
         os.close(self._file)
-        if self._size == 0:
-            self.directory.remove(self._segment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,30 +249,32 @@ class JournalReader:
         return None
 
     def _batch(self, start: Position, end: int) -> Batch:
-        length = min(end - start.offset, self._batch_bytes)
-        data = os.pread(self._file(start.segment), length, start.offset)
+        data = os.pread(self._file(start.segment), min(end - start.offset, self._batch_bytes), start.offset)
         size, count = self._whole_frames(data)
         if size == 0:
-            # A frame larger than a batch, or damage: the whole rest goes, and who decodes it tells which.
             data = os.pread(self._file(start.segment), end - start.offset, start.offset)
-            size, count = self._first_frame(data)
+            size, count = _first_frame_or_damage(data), 1
         return Batch(start, data[:size], count)
 
     def _whole_frames(self, data: bytes) -> tuple[int, int]:
-        offset = count = 0
+        """By their heads alone, if they lead to a sound frame: then no frame is cut in two by the batch's end."""
+        offset = count = last = 0
         head, head_size, total = FRAME_HEAD.unpack_from, FRAME_HEAD.size, len(data)
         while count < self._batch_records and offset + head_size <= total:
             length = head(data, offset)[0]
             if not 0 < length <= total - offset - head_size:
                 break
+            last = offset
             offset += head_size + length
             count += 1
-        return offset, count
+        return (offset, count) if _record_at(data, last) is not None else self._sound_frames(data)
 
-    @staticmethod
-    def _first_frame(data: bytes) -> tuple[int, int]:
-        record = _record_at(data, 0)
-        return (FRAME_HEAD.size + len(record), 1) if record is not None else (len(data), 1)
+    def _sound_frames(self, data: bytes) -> tuple[int, int]:
+        offset = count = 0
+        while count < self._batch_records and (record := _record_at(data, offset)) is not None:
+            offset += FRAME_HEAD.size + len(record)
+            count += 1
+        return offset, count
 
     def _file(self, segment: int) -> int:
         if self._open_segment is None or self._open_segment[0] != segment:
@@ -277,3 +287,9 @@ class JournalReader:
         if self._open_segment is not None:
             os.close(self._open_segment[1])
             self._open_segment = None
+
+
+def _first_frame_or_damage(data: bytes) -> int:
+    """The size of a frame larger than a batch, or of the damage before the next sound frame."""
+    first = next(split_frames(data))
+    return len(first.data) if isinstance(first, Corrupt) else FRAME_HEAD.size + len(first)
