@@ -16,7 +16,7 @@ from attribution.redirect.agents import AgentClassifier
 from attribution.redirect.answer import Answer
 from attribution.redirect.answerer import Answerer
 from attribution.redirect.compiled_link import compile_link
-from attribution.redirect.tap import Tap
+from attribution.redirect.tap import read_tap
 from attribution.redirect.visitor import RandomPool
 from attribution.settings import IpStorage
 
@@ -92,7 +92,7 @@ def ask(
 ) -> Ask:
     sent = [(b"host", host), *headers]
     sent += [] if agent is None else [(b"user-agent", agent)]
-    tap = Tap(method, path, query, sent)
+    tap = read_tap(method, path, query, sent)
     compiled = compile_link(link) if link is not None and tap.slug is not None else None
     answer = (answerer or make_answerer()).answer(tap, compiled, peer, now_us)
     return Ask(answer)

@@ -5,7 +5,7 @@ from tests.redirecting import ask, make_answerer, make_link
 
 from attribution.redirect.address import AddressKeeper, client_address
 from attribution.redirect.bounded import BoundedCache
-from attribution.redirect.tap import Tap
+from attribution.redirect.tap import Tap, read_tap
 from attribution.redirect.visitor import RandomPool, new_visitor
 from attribution.settings import IpStorage
 
@@ -14,7 +14,7 @@ KEY = b"k" * 32
 
 
 def tap_with(*headers: tuple[bytes, bytes]) -> Tap:
-    return Tap("GET", b"/anna", b"", headers)
+    return read_tap("GET", b"/anna", b"", headers)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_several_cookie_headers() -> None:
 )
 def test_referrer_host(referrer: bytes, host: bytes) -> None:
     """A plausible host is recorded in lower case, without user, port and path."""
-    assert tap_with((b"referer", referrer)).referrer_host == host
+    assert (tap_with((b"referer", referrer)).referrer_host or b"") == host
 
 
 def test_a_click_without_a_referrer_counts() -> None:
@@ -94,7 +94,7 @@ def test_a_click_without_a_referrer_counts() -> None:
 )
 def test_client_address(forwarded_for: list[bytes], hops: int, address: str) -> None:
     """The entry that the outermost of N trusted proxies wrote; of fewer entries none is believed."""
-    assert client_address(PEER, forwarded_for, hops) == address
+    assert client_address(PEER, b",".join(forwarded_for), hops) == address
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,7 @@ def test_truncated_addresses(address: str | None, kept: bytes) -> None:
 def test_hashed_addresses() -> None:
     """A keyed hash: the same for the same address however written, another under another key."""
     keeper = AddressKeeper(IpStorage.HASHED, KEY)
-    assert (
-        keeper.keep("203.0.113.77") == keeper.keep("[::ffff:203.0.113.77]:80") != keeper.keep("203.0.113.78")
-    )
+    assert keeper.keep("203.0.113.77") == keeper.keep("[::ffff:203.0.113.77]:80") != keeper.keep("203.0.113.78")
     assert len(keeper.keep("203.0.113.77")) == 16
     assert keeper.keep("203.0.113.77") != AddressKeeper(IpStorage.HASHED, b"x" * 32).keep("203.0.113.77")
     assert keeper.keep("garbage") == b""

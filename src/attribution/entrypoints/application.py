@@ -13,11 +13,11 @@ _RESERVED = re.compile(b"/(?:" + b"|".join(re.escape(slug.encode()) for slug in 
 
 class Application:
     def __init__(self, redirect: RedirectLane, api: ASGIApplication) -> None:
-        self._redirect = redirect
+        self.redirect = redirect
         self._api = api
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if _RESERVED.match(scope["raw_path"]):
             await self._api(scope, receive, send)
         else:
-            await self._redirect(scope, send)
+            await self.redirect(scope, send)

@@ -1,17 +1,21 @@
-"""uvicorn's HTTP parser with bounds on what one connection may send, and a drain that fails no request."""
+"""HTTP for both lanes: uvicorn's protocol, which answers plain taps by itself and bounds what a client may send.
+
+A plain tap (redirect/head.py) on a held link never reaches the parser, ASGI or a task. Everything else takes
+uvicorn's own way, so its answers, and all errors, are uvicorn's. docs/adr/0006-fast-lane.md tells why.
+"""
 
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from attribution.redirect.head import HeadReader
+from attribution.redirect.lane import RedirectLane
 
 HEAD_MAX_BYTES = 64 * 1024
 _DRAIN_S = 0.5
-_TOO_LARGE = b"".join(
-    (
-        STATUS_LINE[431],
-        b"cache-control: private, no-store\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-    )
-)
+_ASCII_END = 0x80
+_TOO_LARGE = STATUS_LINE[431] + b"cache-control: private, no-store\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class _HeadTooLargeError(Exception):
@@ -19,12 +23,13 @@ class _HeadTooLargeError(Exception):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Relies on uvicorn's names `data_received`, `on_*`, `send_400_response`, `shutdown`, `cycle`, `transport`."""
+    """Bounds the head of a request, and drains without failing one."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._head_bytes = 0
         self._in_head = False
+        self._in_message = False
         self._unparsed_bytes = 0
         self._too_large = False
         self._draining = False
@@ -40,7 +45,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._head_bytes = self._unparsed_bytes = 0
-        self._in_head = True
+        self._in_head = self._in_message = True
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -57,6 +62,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._draining:
             self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        super().on_message_complete()
 
     def _grow(self, size: int) -> None:
         self._head_bytes += size
@@ -76,16 +85,86 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """An idle connection may have a request on its way: it is answered, with `Connection: close`."""
-        if self._answering():
-            super().shutdown()
-            return
         self._draining = True
-        self.loop.call_later(_DRAIN_S, super().shutdown)
+        if self._in_cycle():
+            super().shutdown()
+        else:
+            self.loop.call_later(_DRAIN_S, self._end)
 
-    def _answering(self) -> bool:
+    def _end(self) -> None:
+        if not self._in_cycle():
+            self.transport.close()
+
+    def _in_cycle(self) -> bool:
+        """Whether an ASGI application has a request of this connection."""
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
 
 def _percent(byte: int) -> bytes:
-    return bytes((byte,)) if byte < 0x80 else b"%%%02X" % byte  # noqa: PLR2004
+    return bytes((byte,)) if byte < _ASCII_END else b"%%%02X" % byte
+
+
+class ServerHeaders:
+    """The lines that uvicorn gives to every answer, made once a second as it makes them."""
+
+    def __init__(self) -> None:
+        self._headers: object = None
+        self._lines = b""
+
+    def of(self, state: ServerState) -> bytes:
+        headers = state.default_headers
+        if headers is not self._headers:
+            self._headers = headers
+            self._lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        return self._lines
+
+
+class FastLaneProtocol(BoundedHttpProtocol):
+    """Relies on uvicorn's names that tests/unit/test_uvicorn.py lists."""
+
+    def __init__(
+        self, lane: RedirectLane, reader: HeadReader, server_headers: ServerHeaders, *args: Any, **options: Any
+    ) -> None:
+        super().__init__(*args, **options)
+        self._lane = lane
+        self._reader = reader
+        self._server_headers = server_headers
+        self._awaiting = False
+        self._held = b""
+
+    def data_received(self, data: bytes) -> None:
+        if self._awaiting:
+            self._hold(data)
+        elif not (self._between_messages() and self._tapped(data)):
+            super().data_received(data)
+
+    def _between_messages(self) -> bool:
+        return not (self._in_message or self._draining or self._in_cycle() or self.flow.write_paused)
+
+    def _tapped(self, data: bytes) -> bool:
+        tap = self._reader.read(data)
+        if tap is None:
+            return False
+        self._awaiting = True
+        client = self.client
+        if self._lane.tap(tap, client[0] if client else None, self._server_headers.of(self.server_state), self):
+            self._unset_keepalive_if_required()
+            return True
+        self._awaiting = False
+        return False
+
+    def _hold(self, data: bytes) -> None:
+        """A client that sends more before it has its answer waits, so that answers keep their order."""
+        self._held += data
+        self.flow.pause_reading()
+
+    def answer(self, response: bytes) -> None:
+        self._awaiting = False
+        if self.transport.is_closing():
+            return
+        self.transport.write(response)
+        if self._held:
+            held, self._held = self._held, b""
+            self.flow.resume_reading()
+            self.data_received(held)

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 
 import uvicorn
 
@@ -24,6 +25,7 @@ from attribution.domain.click_id import ClickTokens
 from attribution.redirect.address import AddressKeeper
 from attribution.redirect.agents import AgentClassifier
 from attribution.redirect.answerer import Answerer
+from attribution.redirect.head import HeadReader
 from attribution.redirect.importer import ClickImporter
 from attribution.redirect.lane import RedirectLane
 from attribution.redirect.link_cache import LinkCache, LinkCachePolicy
@@ -33,7 +35,7 @@ from attribution.stats.query import Stats
 
 from .application import Application
 from .background import background
-from .http_protocol import BoundedHttpProtocol
+from .http_protocol import FastLaneProtocol, ServerHeaders
 from .journals import FINAL_SHIPMENT_S, Journals
 from .readiness import ReadinessCheck
 from .secrets import load_admin_key, load_click_id_keys
@@ -58,9 +60,10 @@ async def run_server(settings: Settings, sock: socket.socket) -> None:
 
 
 async def _config(settings: Settings, stack: AsyncExitStack) -> uvicorn.Config:
+    application = await _application(settings, stack)
     return uvicorn.Config(
-        await _application(settings, stack),
-        http=BoundedHttpProtocol,
+        application,
+        http=partial(FastLaneProtocol, application.redirect, HeadReader(), ServerHeaders()),  # type: ignore[arg-type]
         loop="uvloop",
         ws="none",
         lifespan="off",

@@ -1,6 +1,7 @@
 """Answers of the redirect lane, prepared as far as they can be. Bodies are empty, `Date` is the server's."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from attribution.domain.clicks import AgentClass
@@ -37,6 +38,16 @@ FIXED_HEADERS: Final[dict[Outcome, tuple[Header, ...]]] = {
 }
 
 
+def _raw_start(outcome: Outcome) -> bytes:
+    status = HTTPStatus(STATUS[outcome])
+    lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode())]
+    lines += [b"%b: %b" % header for header in FIXED_HEADERS[outcome]]
+    return b"\r\n".join([*lines, b""])
+
+
+_RAW_START: Final = {outcome: _raw_start(outcome) for outcome in Outcome}
+
+
 @dataclass(slots=True)
 class Answer:
     """`record`: the click, to be in the journal before the answer leaves; None where there is no click."""
@@ -60,3 +71,13 @@ class Answer:
         if self.set_cookie is not None:
             headers.append((b"set-cookie", self.set_cookie))
         return headers
+
+    def raw(self, server_headers: bytes) -> bytes:
+        """As HTTP/1.1. `server_headers`: whole lines that every answer has, like `date`."""
+        parts = [_RAW_START[self.outcome], server_headers]
+        if self.location is not None:
+            parts += (b"location: ", self.location, b"\r\n")
+        if self.set_cookie is not None:
+            parts += (b"set-cookie: ", self.set_cookie, b"\r\n")
+        parts.append(b"\r\n")
+        return b"".join(parts)

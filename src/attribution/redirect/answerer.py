@@ -55,5 +55,5 @@ class Answerer:
         token = self._tokens.sign(click_id, link.link.link_id)
         answer.location = location_of_click(link, tap.query, token, visitor)
         address = self._addresses.keep(client_address(peer, tap.forwarded_for, self._trusted_proxies))
-        texts = [visitor, address, tap.referrer_host, *(subs(tap.query) if tap.query else NO_SUBS)]
+        texts = [visitor, address, tap.referrer_host or b"", *(subs(tap.query) if tap.query else NO_SUBS)]
         answer.record = pack_record(click_id, link.record_part, CLASS_BYTE[answer.agent_class], texts)

@@ -1,8 +1,8 @@
-"""The redirect as an ASGI application: no router, no middleware, no logging per request."""
+"""The redirect: taps in, answers out, through ASGI or straight from a connection. No router, no logging per tap."""
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from attribution import metrics
 from attribution.errors import UnavailableError
@@ -13,7 +13,7 @@ from .compiled_link import CompiledLink
 from .decision import Outcome, method_allowed
 from .link_cache import LinkCache
 from .recorder import ClickRecorder
-from .tap import Tap
+from .tap import Tap, read_tap
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -26,16 +26,23 @@ _AWAY: Final[tuple[Header, ...]] = (
 )
 
 
+class Connection(Protocol):
+    """A client that waits for bytes."""
+
+    def answer(self, response: bytes) -> None: ...
+
+
 class RedirectLane:
     def __init__(self, links: LinkCache, answerer: Answerer, recorder: ClickRecorder) -> None:
         self._links = links
         self._answerer = answerer
         self._recorder = recorder
-        self._counts = {outcome: metrics.REDIRECTS.labels(outcome.value) for outcome in Outcome}
+        self._counts = dict.fromkeys(Outcome, 0)
         self._unavailable = metrics.REDIRECTS.labels("unavailable")
+        recorder.before_commit(self._count)
 
     async def __call__(self, scope: Scope, send: Send) -> None:
-        tap = Tap(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
+        tap = read_tap(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
         try:
             link = await self._link(tap)
         except UnavailableError:
@@ -43,8 +50,23 @@ class RedirectLane:
             await _send(send, 503, list(_AWAY))
             return
         peer = scope["client"]
-        answer = self._answerer.answer(tap, link, peer[0] if peer else None, time.time_ns() // 1000)
-        await self._answer(answer, send)
+        answer = self._answered(tap, link, peer[0] if peer else None)
+        if answer.record is not None:
+            await self._recorder.record(answer.record)
+        await _send(send, answer.status, answer.headers)
+
+    def tap(self, tap: Tap, peer: str | None, server_headers: bytes, connection: Connection) -> bool:
+        """Answers a tap on a held link, after its commit where it is a click. False: not held, ask through ASGI."""
+        held = self._links.held(tap.slug) if tap.slug is not None else None
+        if held is None:
+            return False
+        answer = self._answered(tap, held.link, peer)
+        response = answer.raw(server_headers)
+        if answer.record is None:
+            connection.answer(response)
+        else:
+            self._recorder.record_for(answer.record, connection, response)
+        return True
 
     async def _link(self, tap: Tap) -> CompiledLink | None:
         if tap.slug is None or not method_allowed(tap.method):
@@ -52,11 +74,19 @@ class RedirectLane:
         held = self._links.held(tap.slug)
         return held.link if held is not None else await self._links.find(tap.slug)
 
-    async def _answer(self, answer: Answer, send: Send) -> None:
-        if answer.record is not None:
-            await self._recorder.record(answer.record)
-        self._counts[answer.outcome].inc()
-        await _send(send, answer.status, answer.headers)
+    def _answered(self, tap: Tap, link: CompiledLink | None, peer: str | None) -> Answer:
+        answer = self._answerer.answer(tap, link, peer, time.time_ns() // 1000)
+        self._counts[answer.outcome] += 1
+        if answer.record is None:
+            self._recorder.wake()
+        return answer
+
+    def _count(self) -> None:
+        """Metrics take a lock and write to shared memory: once a commit, not once a tap."""
+        for outcome, count in self._counts.items():
+            if count:
+                metrics.REDIRECTS.labels(outcome.value).inc(count)
+                self._counts[outcome] = 0
 
 
 async def _send(send: Send, status: int, headers: list[Header]) -> None:

@@ -131,13 +131,13 @@ class LinkCache:
             lookup.set_result(link)
 
     def _hold(self, slug: str, link: Link | None) -> CompiledLink | None:
+        held = self._links.get(slug)
+        # An edit may have come through the feed while an older state was on its way.
+        if held is not None and held.link is not None and (link is None or held.link.link.version > link.version):
+            return held.link
         if link is None:
             self._unknown.put(slug, HeldLink(None, self._clock() + self._policy.unknown_ttl_s))
             return None
-        held = self._links.get(slug)
-        # An edit may have come through the feed while an older state was on its way.
-        if held is not None and held.link is not None and held.link.link.version > link.version:
-            return held.link
         compiled = compile_link(link)
         self._links.put(slug, HeldLink(compiled, self._clock() + self._policy.ttl_s))
         return compiled
@@ -147,8 +147,13 @@ class LinkCache:
         async for link in self._source.edits():
             if link is None:
                 self._expire_all()
-            elif self._links.get(link.slug) is not None or self._unknown.pop(link.slug) is not None:
+            elif self._concerns(link.slug):
                 self._hold(link.slug, link)
+
+    def _concerns(self, slug: str) -> bool:
+        """Also while it is looked up: the answer on its way may be older than the edit."""
+        known = self._unknown.pop(slug) is not None or self._links.get(slug) is not None
+        return known or slug in self._lookups
 
     def _expire_all(self) -> None:
         for held in self._links.values():

@@ -3,12 +3,17 @@
 import asyncio
 import os
 from collections.abc import Callable
+from typing import Protocol
 
 from attribution import metrics
 from attribution.journal import Journal
 from attribution.settings import JournalSync
 
 _RETRY_S = 0.2
+
+
+class Waiting(Protocol):
+    def answer(self, response: bytes) -> None: ...
 
 
 class ClickRecorder:
@@ -18,21 +23,43 @@ class ClickRecorder:
         self._journal = journal
         self._sync = sync
         self._on_commit = on_commit
+        self._before_commit: list[Callable[[], None]] = []
         self._loop = asyncio.get_running_loop()
-        self._group: asyncio.Future[None] | None = None
-        self._busy = False
-        self._refused = False
+        self._waiting: list[tuple[Waiting, bytes]] = []
+        self._future: asyncio.Future[None] | None = None
         self._clicks = 0
+        self._scheduled = False
+        self._syncing = False
+        self._refused = False
+
+    def before_commit(self, callback: Callable[[], None]) -> None:
+        """Called once a commit, for what is not worth doing once a click."""
+        self._before_commit.append(callback)
 
     def record(self, record: bytes) -> asyncio.Future[None]:
         """Done when the record is in the journal, as safe as the sync mode says."""
+        self._append(record)
+        if self._future is None:
+            self._future = self._loop.create_future()
+        return self._future
+
+    def record_for(self, record: bytes, waiting: Waiting, response: bytes) -> None:
+        """Gives `waiting` its response when the record is in the journal."""
+        self._append(record)
+        self._waiting.append((waiting, response))
+
+    def _append(self, record: bytes) -> None:
         self._journal.append(record)
         self._clicks += 1
-        if self._group is None:
-            self._group = self._loop.create_future()
-            if not self._busy:
+        if not self._scheduled:
+            self.wake()
+
+    def wake(self) -> None:
+        """Commits at the end of this turn of the loop."""
+        if not self._scheduled:
+            self._scheduled = True
+            if not self._syncing:
                 self._loop.call_soon(self._commit)
-        return self._group
 
     def flush(self) -> None:
         """Writes at once what a refused write left in memory."""
@@ -45,41 +72,46 @@ class ClickRecorder:
         return not self._refused
 
     def _commit(self) -> None:
-        group, self._group = self._group, None
-        clicks, self._clicks = self._clicks, 0
-        committed = self._journal.commit()
-        metrics.CLICKS_JOURNALLED.inc(clicks)
-        metrics.JOURNAL_COMMITS.inc()
-        self._on_commit(clicks)
+        self._scheduled = False
+        waiting, self._waiting = self._waiting, []
+        future, self._future = self._future, None
+        committed = not self._journal.has_pending or self._journal.commit()
+        self._account(committed=committed)
+        if self._sync is JournalSync.GROUP and committed and (waiting or future):
+            self._synced_answers(waiting, future)
+        else:
+            _answer(waiting, future)
+
+    def _account(self, *, committed: bool) -> None:
+        for callback in self._before_commit:
+            callback()
+        if self._clicks:
+            metrics.CLICKS_JOURNALLED.inc(self._clicks)
+            metrics.JOURNAL_COMMITS.inc()
+            self._on_commit(self._clicks)
+            self._clicks = 0
         self._refused = not committed
         if not committed:
-            self._try_again()
-        if group is None:
-            return
-        if self._sync is JournalSync.GROUP and committed:
-            self._busy = True
-            self._loop.run_in_executor(None, os.fdatasync, self._journal.fileno()).add_done_callback(
-                lambda synced: self._synced(group, synced)
-            )
-        else:
-            group.set_result(None)
-
-    def _synced(self, group: asyncio.Future[None], synced: asyncio.Future[None]) -> None:
-        self._busy = False
-        if synced.exception() is not None:
             metrics.JOURNAL_WRITE_ERRORS.inc()
-        group.set_result(None)
-        if self._group is not None:
-            self._commit()
+            metrics.CLICKS_LOST.labels("journal_full").inc(self._journal.take_lost())
+            self._loop.call_later(_RETRY_S, self._retry)
 
-    def _try_again(self) -> None:
-        metrics.JOURNAL_WRITE_ERRORS.inc()
-        metrics.CLICKS_LOST.labels("journal_full").inc(self._journal.take_lost())
-        self._loop.call_later(_RETRY_S, self._retry)
+    def _synced_answers(self, waiting: list[tuple[Waiting, bytes]], future: asyncio.Future[None] | None) -> None:
+        self._syncing = True
+
+        def synced(done: asyncio.Future[None]) -> None:
+            self._syncing = False
+            if done.exception() is not None:
+                metrics.JOURNAL_WRITE_ERRORS.inc()
+            if self._scheduled:
+                self._loop.call_soon(self._commit)
+            _answer(waiting, future)
+
+        self._loop.run_in_executor(None, os.fdatasync, self._journal.fileno()).add_done_callback(synced)
 
     def _retry(self) -> None:
-        if self._journal.has_pending and self._group is None and not self._busy:
-            self._commit()
+        if self._journal.has_pending:
+            self.wake()
 
     async def sync_periodically(self, interval_s: float) -> None:
         """For `JournalSync.INTERVAL`: power loss may take the clicks of the last interval."""
@@ -92,3 +124,10 @@ class ClickRecorder:
                 metrics.JOURNAL_WRITE_ERRORS.inc()
             finally:
                 os.close(file)
+
+
+def _answer(waiting: list[tuple[Waiting, bytes]], future: asyncio.Future[None] | None) -> None:
+    for client, response in waiting:
+        client.answer(response)
+    if future is not None:
+        future.set_result(None)

@@ -1,12 +1,11 @@
-"""A request as the redirect reads it: one pass over the headers, each understood when it is asked for."""
+"""A request as the redirect reads it. Each header says one thing or nothing, and the first that says it counts."""
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from .visitor import visitor_in
 
-_PURPOSES = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
-_READ = frozenset({b"user-agent", b"cookie", b"referer", b"host", b"sec-gpc", b"x-forwarded-for", *_PURPOSES})
 _SLUG_PATH = re.compile(rb"/([A-Za-z0-9_-]{1,64})")
 _PREFETCH = re.compile(rb"prefetch|prerender|preview", re.IGNORECASE)
 _REFERRER = re.compile(
@@ -14,66 +13,82 @@ _REFERRER = re.compile(
 )
 _LOOPBACK = re.compile(rb"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d*)?", re.IGNORECASE)
 
+Meaning = tuple[str, Any]
+"""An attribute of `Tap`, and its value."""
 
-class Tap:
-    """`slug` is None where the path is not exactly a slash and a slug; `method` and `query` as sent."""
 
-    __slots__ = ("_headers", "method", "query", "slug")
-
-    def __init__(
-        self, method: str, raw_path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]] = ()
-    ) -> None:
-        """`query`: without its question mark; `headers`: names in lower case."""
-        path = _SLUG_PATH.fullmatch(raw_path)
-        self.method = method
-        self.slug = path[1].decode() if path is not None else None
-        self.query = query
-        self._headers: dict[bytes, list[bytes]] = {}
-        for name, value in headers:
-            if name in _READ:
-                self._headers.setdefault(name, []).append(value)
-
-    @property
-    def user_agent(self) -> bytes | None:
-        return self._first(b"user-agent") or None
-
-    @property
-    def gpc(self) -> bool:
-        """The browser asks not to be known: no visitor is set or recorded."""
-        return b"sec-gpc" in self._headers and self._first(b"sec-gpc").strip() == b"1"
-
-    @property
-    def prefetch(self) -> bool:
-        headers = self._headers
-        if headers.keys().isdisjoint(_PURPOSES):
-            return False
-        return any(_PREFETCH.search(value) for name in _PURPOSES if name in headers for value in headers[name])
-
-    @property
-    def visitor(self) -> bytes:
-        """The visitor that came and may be known, empty for none."""
-        cookies = self._headers.get(b"cookie")
-        return visitor_in(cookies) if cookies and not self.gpc else b""
-
-    @property
-    def referrer_host(self) -> bytes:
-        return referrer_host_of(self._first(b"referer"))
-
-    @property
-    def on_loopback(self) -> bool:
-        """The browser spoke to a loopback name, so no proxy with TLS is between."""
-        return _LOOPBACK.fullmatch(self._first(b"host")) is not None
-
-    @property
-    def forwarded_for(self) -> list[bytes]:
-        return self._headers.get(b"x-forwarded-for", [])
-
-    def _first(self, name: bytes) -> bytes:
-        values = self._headers.get(name)
-        return values[0] if values else b""
+def meaning_of(name: bytes, value: bytes) -> Meaning | None:  # noqa: PLR0911 - a table
+    """What a header says to the redirect; None: nothing. `name` in lower case."""
+    match name:
+        case b"user-agent":
+            return ("user_agent", value) if value else None
+        case b"cookie":
+            visitor = visitor_in((value,))
+            return ("cookie_visitor", visitor) if visitor else None
+        case b"referer":
+            host = referrer_host_of(value)
+            return ("referrer_host", host) if host else None
+        case b"host":
+            return ("on_loopback", True) if _LOOPBACK.fullmatch(value) else None
+        case b"sec-gpc":
+            return ("gpc", True) if value.strip() == b"1" else None
+        case b"sec-purpose" | b"purpose" | b"x-purpose" | b"x-moz":
+            return ("prefetch", True) if _PREFETCH.search(value) else None
+        case b"x-forwarded-for":
+            return ("forwarded_for", value)
+    return None
 
 
 def referrer_host_of(referrer: bytes) -> bytes:
     """In lower case, without user, port and path; empty for none."""
     found = _REFERRER.match(referrer)
     return found[1].lower() if found is not None else b""
+
+
+class Tap:
+    """`method` in capitals; `slug` is None where the path is not exactly a slash and a slug; `query` as sent.
+
+    `gpc`: the browser asks not to be known; `on_loopback`: it spoke to a loopback name, so no TLS is in front;
+    `forwarded_for`: X-Forwarded-For, several joined in order.
+    """
+
+    __slots__ = (
+        "cookie_visitor", "forwarded_for", "gpc", "method", "on_loopback", "prefetch", "query", "referrer_host",
+        "slug", "user_agent",
+    )  # fmt: skip
+
+    def __init__(self, method: str, slug: str | None, query: bytes) -> None:
+        self.method = method
+        self.slug = slug
+        self.query = query
+        self.user_agent: bytes | None = None
+        self.cookie_visitor: bytes | None = None
+        self.referrer_host: bytes | None = None
+        self.forwarded_for: bytes | None = None
+        self.gpc: bool | None = None
+        self.prefetch: bool | None = None
+        self.on_loopback: bool | None = None
+
+    def hear(self, meaning: Meaning) -> None:
+        attribute, value = meaning
+        heard = getattr(self, attribute)
+        if heard is None:
+            setattr(self, attribute, value)
+        elif attribute == "forwarded_for":
+            self.forwarded_for = heard + b"," + value
+
+    @property
+    def visitor(self) -> bytes:
+        """The visitor that came and may be known, empty for none."""
+        return b"" if self.gpc else self.cookie_visitor or b""
+
+
+def read_tap(method: str, raw_path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Tap:
+    """`query`: without its question mark; `headers`: names in lower case."""
+    path = _SLUG_PATH.fullmatch(raw_path)
+    tap = Tap(method, path[1].decode() if path is not None else None, query)
+    for name, value in headers:
+        meaning = meaning_of(name, value)
+        if meaning is not None:
+            tap.hear(meaning)
+    return tap
