@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from attribution.domain.conversions import PURCHASE, ConversionMessage, ConversionStatus, Item
-from attribution.domain.money import MINOR_MAX, MoneyError, parse_decimal, to_minor
+from attribution.domain.money import MINOR_MAX, MoneyError, exponent, parse_decimal, to_minor
 from attribution.domain.programs import DEFAULT_CLICK_ID_PARAM
 from attribution.domain.rfc3339 import parse_instant
 from attribution.errors import FieldError, InvalidInputError
@@ -37,6 +37,12 @@ def _amount(value: object) -> Decimal:
     return parse_decimal(value)
 
 
+def _currency(value: str) -> str:
+    exponent(value)
+    return value
+
+
+Currency = Annotated[str, AfterValidator(_currency)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 Amount = Annotated[Decimal, BeforeValidator(_amount), Field(ge=0)]
 NumericId = Annotated[int, Field(gt=0)]
@@ -82,7 +88,7 @@ class _Order(_Shape):
     created_at: Instant
     updated_at: Instant
     cancelled_at: Instant | None = None
-    currency: str
+    currency: Currency
     line_items: list[_Line]
     total_discounts: Amount | None = None
     discount_codes: list[_Code] = Field(default_factory=list)

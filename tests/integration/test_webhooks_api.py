@@ -1,0 +1,110 @@
+"""Shopify's webhooks: proved by their signature, or nothing is stored."""
+
+from typing import Any
+
+import httpx
+import orjson
+from tests.support.api import Api, assert_problem
+
+from attribution.api.webhooks import signature
+
+SECRET = "hush"
+ORDER: dict[str, Any] = {
+    "id": 820982911946154508,
+    "created_at": "2026-11-20T10:00:00+01:00",
+    "updated_at": "2026-11-20T10:00:00+01:00",
+    "cancelled_at": None,
+    "currency": "EUR",
+    "total_discounts": "4.20",
+    "discount_codes": [{"code": "ANNA15", "amount": "4.20", "type": "percentage"}],
+    "note_attributes": [{"name": "click_id", "value": "T"}],
+    "landing_site": "/",
+    "customer": {"id": 7},
+    "line_items": [{"price": "44.00", "quantity": 1, "discount_allocations": [{"amount": "4.20"}]}],
+}
+
+
+async def deliver(api: Api, raw: bytes, *, secret: str = SECRET, **headers: str) -> httpx.Response:
+    signed = {"X-Shopify-Topic": "orders/create", "X-Shopify-Hmac-Sha256": signature(secret, raw)}
+    return await api.client.post(
+        "/v1/webhooks/shopify",
+        content=raw,
+        params={"program": "acme"},
+        headers={"Content-Type": "application/json"} | signed | headers,
+    )
+
+
+async def make_acme(api: Api) -> dict[str, Any]:
+    return await api.make("programs", key="acme", name="Acme", currency="EUR", webhook_secrets={"shopify": SECRET})
+
+
+async def test_a_signed_order_is_stored(api: Api) -> None:
+    await make_acme(api)
+    raw = orjson.dumps(ORDER)
+    first = await deliver(api, raw)
+    assert (first.status_code, first.json()) == (
+        200,
+        {"status": "stored", "order_id": "820982911946154508"},
+    )
+    assert (await deliver(api, raw, **{"X-Shopify-Topic": "orders/paid"})).json()["status"] == "duplicate"
+    order = await api.ask("GET", "/v1/orders/820982911946154508", params={"source": "shopify", "program": "acme"})
+    assert order.json()["net"] == "39.80"
+
+
+async def test_the_signature_is_over_the_raw_bytes(api: Api) -> None:
+    await make_acme(api)
+    raw = b'{ "unknown\\u0000": "\\ud800",\n' + orjson.dumps(ORDER)[1:]
+    assert (await deliver(api, raw)).status_code == 200
+
+
+async def test_without_a_good_signature_nothing_is_stored(api: Api) -> None:
+    await make_acme(api)
+    await api.make("programs", key="bare", name="Without secret", currency="EUR")
+    raw = orjson.dumps(ORDER)
+    for headers in ({"X-Shopify-Hmac-Sha256": ""}, {"X-Shopify-Hmac-Sha256": "AAAA"}):
+        assert_problem(await deliver(api, raw, **headers), 401)
+    assert_problem(await deliver(api, raw, **{"X-Shopify-Hmac-Sha256": signature(SECRET, raw + b" ")}), 401)
+    assert_problem(await deliver(api, raw, secret="other"), 401)
+    for parameters in ({"program": "bare"}, {"program": "nobody"}, {}):
+        response = await api.client.post(
+            "/v1/webhooks/shopify",
+            content=raw,
+            params=parameters,
+            headers={"X-Shopify-Topic": "orders/create", "X-Shopify-Hmac-Sha256": signature("", raw)},
+        )
+        assert_problem(response, 401)
+    assert_problem(await api.client.post("/v1/webhooks/shopify", content=b"{"), 401)
+    assert await api.rows("conversion_events") == 0
+
+
+async def test_a_changed_secret_holds_at_once(api: Api) -> None:
+    acme = await make_acme(api)
+    raw = orjson.dumps(ORDER)
+    assert (await deliver(api, raw)).status_code == 200
+    path = f"/v1/programs/{acme['id']}"
+    await api.ask("PATCH", path, {"webhook_secrets": {"shopify": "new"}})
+    assert_problem(await deliver(api, raw), 401)
+    assert (await deliver(api, raw, secret="new")).status_code == 200
+    await api.ask("PATCH", path, {"webhook_secrets": {"shopify": None}})
+    assert_problem(await deliver(api, raw, secret="new"), 401)
+
+
+async def test_what_concerns_no_one_is_answered_and_not_stored(api: Api) -> None:
+    await make_acme(api)
+    other_topic = await deliver(api, b"{}", **{"X-Shopify-Topic": "products/update"})
+    assert (other_topic.status_code, other_topic.json()["status"]) == (200, "ignored")
+    trial = await deliver(api, orjson.dumps(ORDER | {"test": True}))
+    assert (trial.status_code, trial.json()["status"]) == (200, "ignored")
+    assert await api.rows("conversion_events") == 0
+
+
+async def test_a_signed_body_that_is_no_order_is_refused(api: Api) -> None:
+    await make_acme(api)
+    assert_problem(await deliver(api, b"{"), 400)
+    assert_problem(await deliver(api, b"\xff"), 400)
+    assert_problem(await deliver(api, b"[" * 100_000), 400)
+    assert_problem(await deliver(api, b"x" * 9_000_000), 413)
+    assert_problem(await deliver(api, orjson.dumps(ORDER | {"currency": None})), 422, "body", "currency")
+    without = {name: value for name, value in ORDER.items() if name != "created_at"}
+    assert_problem(await deliver(api, orjson.dumps(without)), 422, "body", "created_at")
+    assert await api.rows("conversion_events") == 0
