@@ -41,7 +41,8 @@ class ClickRecorder:
         self._append(record)
         if self._future is None:
             self._future = self._loop.create_future()
-        return self._future
+        # Many wait for it; one who is cancelled must not cancel it for the others.
+        return asyncio.shield(self._future)
 
     def record_for(self, record: bytes, waiting: Waiting, response: bytes) -> None:
         """Gives `waiting` its response when the record is in the journal."""
@@ -86,14 +87,16 @@ class ClickRecorder:
         for callback in self._before_commit:
             callback()
         if self._clicks:
-            metrics.CLICKS_JOURNALLED.inc(self._clicks)
+            # Also after a good commit: the memory may have been full before it.
+            lost = self._journal.take_lost()
+            metrics.CLICKS_LOST.labels("journal_full").inc(lost)
+            metrics.CLICKS_JOURNALLED.inc(self._clicks - lost)
             metrics.JOURNAL_COMMITS.inc()
             self._on_commit(self._clicks)
             self._clicks = 0
         self._refused = not committed
         if not committed:
             metrics.JOURNAL_WRITE_ERRORS.inc()
-            metrics.CLICKS_LOST.labels("journal_full").inc(self._journal.take_lost())
             self._loop.call_later(_RETRY_S, self._retry)
 
     def _synced_answers(self, waiting: list[tuple[Waiting, bytes]], future: asyncio.Future[None] | None) -> None:
