@@ -1,0 +1,275 @@
+"""The links a worker holds: found once, refreshed behind the visitor's back, edited by the feed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from tests.redirecting import make_link
+from tests.support.waiting import eventually
+
+from attribution.domain.links import Link
+from attribution.errors import UnavailableError
+from attribution.redirect.link_cache import LinkCache, LinkCachePolicy
+
+TTL_S = 60.0
+POLICY = LinkCachePolicy(links=100, unknown_slugs=100, ttl_s=TTL_S, lookup_timeout_s=0.2)
+
+
+class Source:
+    """Its links, a gate that holds answers back, and a feed; it can be away."""
+
+    def __init__(self) -> None:
+        self.links: dict[str, Link] = {}
+        self.asked: Counter[str] = Counter()
+        self.calls = 0
+        self.away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.feed: asyncio.Queue[Link | None] = asyncio.Queue()
+
+    async def find(self, slugs: Sequence[str]) -> Mapping[str, Link]:
+        self.calls += 1
+        self.asked.update(slugs)
+        found = {slug: self.links[slug] for slug in slugs if slug in self.links}
+        await self.gate.wait()
+        if self.away:
+            raise UnavailableError
+        return found
+
+    async def edits(self) -> AsyncIterator[Link | None]:
+        while True:
+            yield await self.feed.get()
+
+    def put(self, slug: str, version: int = 1) -> Link:
+        link = self.links[slug] = replace(make_link(), slug=slug, version=version)
+        return link
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Held:
+    def __init__(self, policy: LinkCachePolicy = POLICY) -> None:
+        self.source = Source()
+        self.clock = Clock()
+        self.cache = LinkCache(self.source, policy, self.clock)
+
+    def version(self, slug: str = "anna") -> int | None:
+        """Of the link in memory; None: not held. It is what a tap would be answered from."""
+        held = self.cache.held(slug)
+        return held.link.link.version if held is not None and held.link is not None else None
+
+    def is_unknown(self, slug: str) -> bool:
+        held = self.cache.held(slug)
+        return held is not None and held.link is None
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.cache.follow_edits())
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def held() -> Held:
+    return Held()
+
+
+async def test_a_cold_link_costs_one_look_up_however_many_ask(held: Held) -> None:
+    held.source.put("anna")
+    found = await asyncio.gather(*(held.cache.find("anna") for _ in range(50)))
+    assert {link is not None and link.link.version for link in found} == {1}
+    assert held.source.asked == {"anna": 1}
+
+
+async def test_links_asked_for_in_one_turn_are_looked_up_together(held: Held) -> None:
+    slugs = [f"s{number}" for number in range(20)]
+    await asyncio.gather(*map(held.cache.find, slugs))
+    assert held.source.calls == 1
+
+
+async def test_a_held_link_is_answered_without_its_source(held: Held) -> None:
+    held.source.put("anna")
+    await held.cache.find("anna")
+    held.clock.now += TTL_S - 1
+    assert held.version() == 1
+    assert held.source.asked["anna"] == 1
+
+
+async def test_an_old_link_is_answered_at_once_and_refreshed_behind(held: Held) -> None:
+    held.source.put("anna")
+    await held.cache.find("anna")
+    held.source.put("anna", version=2)
+    held.clock.now += TTL_S + 1
+    assert held.version() == 1
+    await eventually(lambda: held.version() == 2)
+    assert held.source.asked["anna"] == 2
+
+
+async def test_hits_do_not_lengthen_a_link_s_life(held: Held) -> None:
+    held.source.put("anna")
+    await held.cache.find("anna")
+    held.source.put("anna", version=2)
+    for _ in range(10):
+        held.clock.now += TTL_S / 8
+        held.version()
+    await eventually(lambda: held.version() == 2)
+
+
+async def test_a_held_link_is_answered_as_long_as_its_source_is_away(held: Held) -> None:
+    held.source.put("anna")
+    await held.cache.find("anna")
+    held.source.away = True
+    for _ in range(5):
+        held.clock.now += 10 * TTL_S
+        assert held.version() == 1
+        await eventually(lambda: not held.cache._lookups)
+    assert held.source.asked["anna"] == 6
+    held.source.away = False
+    held.source.put("anna", version=2)
+    held.clock.now += TTL_S
+    held.version()
+    await eventually(lambda: held.version() == 2)
+
+
+async def test_while_a_refresh_is_under_way_no_other_begins(held: Held) -> None:
+    held.source.put("anna")
+    await held.cache.find("anna")
+    held.source.gate.clear()
+    held.clock.now += TTL_S + 1
+    for _ in range(100):
+        assert held.version() == 1
+        await asyncio.sleep(0)
+    assert held.source.asked["anna"] == 2
+
+
+async def test_an_unknown_slug_is_remembered_for_a_short_time(held: Held) -> None:
+    assert await held.cache.find("nobody") is None
+    assert held.is_unknown("nobody")
+    held.clock.now += POLICY.unknown_ttl_s + 1
+    assert not held.is_unknown("nobody")
+
+
+async def test_unknown_slugs_push_out_no_link_and_are_bounded(held: Held) -> None:
+    held.source.put("anna")
+    await held.cache.find("anna")
+    for number in range(1000):
+        await held.cache.find(f"s{number}")
+    assert held.version() == 1
+    assert len(held.cache._unknown) <= POLICY.unknown_slugs
+
+
+async def test_links_are_bounded_and_those_in_use_stay(held: Held) -> None:
+    for number in range(1000):
+        held.source.put(f"s{number}")
+        held.source.put("anna")
+        if number % 10 == 0:
+            await held.cache.find("anna")
+        await held.cache.find(f"s{number}")
+        held.version()
+    assert len(held.cache._links) <= POLICY.links
+    assert held.version() == 1
+
+
+async def test_when_nobody_can_tell_the_answer_is_unavailable_and_nothing_is_remembered(held: Held) -> None:
+    held.source.put("anna")
+    held.source.away = True
+    with pytest.raises(UnavailableError):
+        await held.cache.find("anna")
+    held.source.away = False
+    assert await held.cache.find("anna") is not None
+
+
+async def test_a_slow_source_is_waited_for_in_bounded_time(held: Held) -> None:
+    held.source.put("anna")
+    held.source.gate.clear()
+    with pytest.raises(UnavailableError):
+        await held.cache.find("anna")
+    held.source.gate.set()
+    await eventually(lambda: not held.cache._lookups)
+    assert await held.cache.find("anna") is not None
+
+
+async def test_one_who_leaves_does_not_cancel_the_look_up_of_the_others(held: Held) -> None:
+    held.source.put("anna")
+    held.source.gate.clear()
+    first, second = (asyncio.create_task(held.cache.find("anna")) for _ in range(2))
+    await eventually(lambda: held.source.calls)
+    first.cancel()
+    held.source.gate.set()
+    assert await second is not None
+
+
+async def test_an_edit_replaces_a_held_link_at_once(held: Held) -> None:
+    held.source.put("anna")
+    await held.cache.find("anna")
+    async with held.following():
+        held.source.feed.put_nowait(held.source.put("anna", version=2))
+        await eventually(lambda: held.version() == 2)
+    assert held.source.asked["anna"] == 1
+
+
+async def test_a_new_link_is_seen_by_those_who_thought_it_unknown(held: Held) -> None:
+    await held.cache.find("anna")
+    async with held.following():
+        held.source.feed.put_nowait(held.source.put("anna"))
+        await eventually(lambda: held.version() == 1)
+
+
+async def test_an_edit_of_a_link_that_is_not_held_takes_no_memory(held: Held) -> None:
+    async with held.following():
+        held.source.feed.put_nowait(held.source.put("ben"))
+        await eventually(held.source.feed.empty)
+    assert len(held.cache._links) == 0
+
+
+async def test_an_older_version_never_replaces_a_newer_one(held: Held) -> None:
+    old = held.source.put("anna")
+    held.source.put("anna", version=2)
+    await held.cache.find("anna")
+    async with held.following():
+        held.source.feed.put_nowait(old)
+        await eventually(held.source.feed.empty)
+        assert held.version() == 2
+    held.source.links["anna"] = old
+    held.clock.now += TTL_S + 1
+    held.version()
+    await eventually(lambda: not held.cache._lookups)
+    assert held.version() == 2
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["older", "unknown"])
+async def test_an_edit_wins_over_a_look_up_that_began_before_it(before: bool, held: Held) -> None:  # noqa: FBT001
+    if before:
+        held.source.put("anna")
+    held.source.gate.clear()
+    finding = asyncio.create_task(held.cache.find("anna"))
+    await eventually(lambda: held.source.calls)
+    async with held.following():
+        held.source.feed.put_nowait(held.source.put("anna", version=2))
+        await eventually(held.source.feed.empty)
+        held.source.gate.set()
+        found = await finding
+    assert found is not None
+    assert found.link.version == held.version() == 2
+
+
+async def test_after_a_gap_in_the_feed_everything_is_looked_up_again(held: Held) -> None:
+    held.source.put("anna")
+    await held.cache.find("anna")
+    await held.cache.find("ben")
+    held.source.put("anna", version=2)
+    held.source.put("ben")
+    async with held.following():
+        held.source.feed.put_nowait(None)
+        await eventually(lambda: held.version() == 2)
+    assert not held.is_unknown("ben")
