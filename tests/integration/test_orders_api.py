@@ -167,6 +167,11 @@ async def test_the_pages_of_the_host_need_no_key(api: Api) -> None:
 async def test_unknown_paths_and_methods_are_problems(api: Api) -> None:
     for path in ("/v1", "/v1/", "/v1/nothing", "/v1/links/", "/v2/links"):
         assert_problem(await api.ask("GET", path), 404)
-    refused = await api.ask("PUT", "/v1/links/1", {})
-    assert_problem(refused, 405)
-    assert refused.headers["allow"]
+    for path, allowed in (
+        ("/v1/links/1", "GET, PATCH, DELETE"),
+        ("/v1/rules", "GET, POST"),
+        ("/v1/clicks", "POST"),
+    ):
+        refused = await api.ask("PUT", path, {})
+        assert_problem(refused, 405)
+        assert refused.headers["allow"] == allowed

@@ -1,5 +1,6 @@
 """The API over a real database, asked through ASGI."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -75,9 +76,10 @@ class Api:
     async def ask(
         self, method: str, path: str, body: Any = None, *, bearer: str = ADMIN_KEY, **options: Any
     ) -> httpx.Response:
-        if body is not None:
-            options["json"] = body
         headers = {"Authorization": f"Bearer {bearer}", **options.pop("headers", {})}
+        if body is not None:
+            options["content"] = json.dumps(body)  # escapes what UTF-8 cannot hold
+            headers["Content-Type"] = "application/json"
         return await self.client.request(method, path, headers=headers, **options)
 
     async def make(self, noun: str, *, bearer: str = ADMIN_KEY, **fields: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from attribution.api.fields import Amount, Instant, object_id
 from attribution.api.orders import NewOrder
+from attribution.domain.money import MoneyError, to_minor
 from attribution.domain.rfc3339 import InstantError, parse_instant
 from attribution.errors import InvalidInputError
 
@@ -148,6 +149,19 @@ def test_a_strange_click_id_is_kept_for_the_explanation() -> None:
     assert order(click_id=" what? ").click_id == " what? "
     assert order(click_id="").click_id is None
     assert order(click_id="x" * 5_000).click_id == "x" * 512
+
+
+@pytest.mark.parametrize(
+    "text", ["1.001", "1.0000000000000000000000000001", "1" * 20, "1e400000", "1e-400000", "NaN", "Infinity"]
+)
+def test_money_is_never_rounded_into_the_minor_unit(text: str) -> None:
+    with pytest.raises(MoneyError):
+        to_minor(Decimal(text), "EUR")
+
+
+def test_zeros_behind_the_minor_unit_say_nothing() -> None:
+    assert to_minor(Decimal("1.5000000000000000000000000000"), "EUR") == 150
+    assert to_minor(Decimal("1E+2"), "JPY") == 100
 
 
 def test_codes_are_trimmed() -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from attribution.errors import (
     AttributionError,
@@ -26,6 +27,7 @@ from attribution.errors import (
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = "5"
 ERRORS_MAX = 100
+_METHODS = ("GET", "POST", "PATCH", "DELETE")
 
 _STATUSES: Mapping[type[AttributionError], HTTPStatus] = {
     InvalidInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -120,9 +122,21 @@ async def _on_attribution_error(request: Request, error: Exception) -> Response:
     return problem(status, str(error)[:2000], errors)
 
 
-async def _on_http_error(_: Request, error: Exception) -> Response:
+def _allowed(request: Request) -> str:
+    """Of all routes of the path: starlette names the first one's methods only."""
+    return ", ".join(
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    )
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    return problem(error.status_code, str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _allowed(request)
+    return problem(error.status_code, str(error.detail), headers=headers)
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
