@@ -265,14 +265,6 @@ class CreditSession(CreditFacts):
                 7,
             ),
         )
-        seen = [
-            (*conversion.key, conversion.click_id)
-            for conversion, attribution in judged
-            if conversion.click_id is not None
-            and any(t.touch.stored and t.touch.click_id == conversion.click_id.bytes for t in attribution.touches)
-        ]
-        if seen:
-            await self._connection.execute(_SQL["clicks_seen"], *_columns(seen, 3))
 
     async def done(self, work: Work) -> None:
         await self._connection.execute(_SQL["done"], *_columns(work.queue_rows, 2))

@@ -12,21 +12,24 @@ JOIN unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS q (program_id, custo
   ON c.program_id = q.program_id AND c.customer_id = q.customer_id AND c.occurred_at >= q.since;
 
 -- name: name_visitors
--- A conversion names its own visitor, and the visitor of the click that its click id names.
+-- A conversion names its own visitor, and the visitor of the click that its click id names. A click that is named
+-- here is awaited no longer: if it is seen later than here, its re-opening still finds the conversion. A visitor
+-- named anew counts for the later conversions of the customer too, however old its clicks.
 WITH wanted AS (
     SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS w (program_id, conversion_id)
-), named AS (
-    SELECT c.program_id, c.conversion_id, c.visitor_id
-    FROM wanted JOIN conversions c USING (program_id, conversion_id)
-    WHERE c.visitor_id IS NOT NULL
-    UNION
-    SELECT c.program_id, c.conversion_id, k.visitor_id
+), here AS (
+    SELECT c.program_id, c.conversion_id, k.click_id, k.visitor_id
     FROM wanted
     JOIN conversions c USING (program_id, conversion_id)
     JOIN unnest($3::bigint[], $4::uuid[], $5::timestamptz[]) AS i (conversion_id, click_id, clicked_at)
       ON i.conversion_id = c.conversion_id AND i.click_id = c.click_id
     JOIN clicks k ON k.program_id = c.program_id AND k.clicked_at = i.clicked_at AND k.click_id = i.click_id
-    WHERE k.visitor_id IS NOT NULL
+), named AS (
+    SELECT c.program_id, c.conversion_id, c.visitor_id
+    FROM wanted JOIN conversions c USING (program_id, conversion_id)
+    WHERE c.visitor_id IS NOT NULL
+    UNION
+    SELECT program_id, conversion_id, visitor_id FROM here WHERE visitor_id IS NOT NULL
 ), unnamed AS (
     DELETE FROM conversion_visitors v
     USING wanted w
@@ -35,10 +38,25 @@ WITH wanted AS (
           SELECT FROM named n
           WHERE n.program_id = v.program_id AND n.conversion_id = v.conversion_id AND n.visitor_id = v.visitor_id
       )
+), arrived AS (
+    DELETE FROM awaited_clicks a
+    USING here h
+    WHERE a.program_id = h.program_id AND a.conversion_id = h.conversion_id AND a.click_id = h.click_id
+), added AS (
+    INSERT INTO conversion_visitors (program_id, conversion_id, visitor_id)
+    SELECT program_id, conversion_id, visitor_id FROM named
+    ON CONFLICT DO NOTHING
+    RETURNING program_id, conversion_id
 )
-INSERT INTO conversion_visitors (program_id, conversion_id, visitor_id)
-SELECT program_id, conversion_id, visitor_id FROM named
-ON CONFLICT DO NOTHING;
+INSERT INTO credit_queue (program_id, customer_id, since)
+SELECT c.program_id, c.customer_id, min(c.occurred_at)
+FROM added JOIN conversions c USING (program_id, conversion_id)
+WHERE EXISTS (
+    SELECT FROM conversions later
+    WHERE later.program_id = c.program_id AND later.customer_id = c.customer_id
+      AND later.conversion_id <> c.conversion_id AND later.occurred_at >= c.occurred_at
+)
+GROUP BY c.program_id, c.customer_id;
 
 -- name: conversions
 SELECT c.*, a.bound_at, a.status AS attribution_status, a.reason, a.rule_id, a.model
@@ -129,11 +147,6 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::
 ON CONFLICT (program_id, conversion_id) DO UPDATE SET
     status = excluded.status, reason = excluded.reason, model = excluded.model, rule_id = excluded.rule_id,
     bound_at = coalesce(a.bound_at, excluded.bound_at), attributed_at = excluded.attributed_at;
-
--- name: clicks_seen
-DELETE FROM awaited_clicks a
-USING unnest($1::bigint[], $2::bigint[], $3::uuid[]) AS s (program_id, conversion_id, click_id)
-WHERE a.program_id = s.program_id AND a.conversion_id = s.conversion_id AND a.click_id = s.click_id;
 
 -- name: done
 DELETE FROM credit_queue
