@@ -42,7 +42,7 @@ class ConversionIntake:
         """One answer a message, in their order. All or nothing: raises `DatabaseUnavailableError`, nothing stored."""
         versions: list[Version] = [(message.updated_at, message.content_hash()) for message in messages]
         async with self._database.transaction() as connection:
-            current = await _current(connection, program_id, messages)
+            current = await _locked(connection, program_id, messages)
             known = await _add_events(connection, program_id, messages, versions)
             clicks = await self._named_clicks(connection, program_id, messages)
             newest = _newest(messages, versions, current)
@@ -73,10 +73,11 @@ def _named_click(click: SignedClick | str | None, own_links: set[int]) -> NamedC
     return NamedClick(ClickState.VALID, UUID(bytes=click.click_id), click.link_id)
 
 
-async def _current(
+async def _locked(
     connection: "Connection", program_id: ProgramId, messages: Sequence[ConversionMessage]
 ) -> dict[Key, Version]:
     sources, types, ids = zip(*{message.key for message in messages}, strict=True)
+    await connection.execute(_SQL["lock"], program_id, sources, types, ids)
     rows = await connection.fetch(_SQL["current"], program_id, sources, types, ids)
     return {(r["source"], r["type"], r["external_id"]): (r["updated_at"], r["content_hash"]) for r in rows}
 

@@ -1,3 +1,12 @@
+-- name: lock
+-- Messages of one conversion come one transaction after the other, so that each knows the state it replaces.
+SELECT pg_advisory_xact_lock(hashtext('attribution.conversions'), slot)
+FROM (
+    SELECT DISTINCT hashtext(concat_ws(chr(31), $1::bigint, source, type, external_id)) & 255 AS slot
+    FROM unnest($2::text[], $3::text[], $4::text[]) AS wanted (source, type, external_id)
+    ORDER BY slot
+) slots;
+
 -- name: current
 SELECT source, type, external_id, updated_at, content_hash
 FROM conversions
