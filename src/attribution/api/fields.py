@@ -10,9 +10,8 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from attribution.domain import clicks
-from attribution.domain.conversions import DEFAULT_SOURCE
 from attribution.domain.durations import parse_duration
-from attribution.domain.links import RESERVED_SLUGS, SLUG, destination_error
+from attribution.domain.links import DESTINATION_MAX_LENGTH, RESERVED_SLUGS, SLUG, destination_error
 from attribution.domain.money import exponent, parse_decimal
 from attribution.domain.rfc3339 import parse_instant
 from attribution.domain.rules import DEFAULT_TYPE
@@ -20,8 +19,8 @@ from attribution.domain.rules import DEFAULT_TYPE
 INSTANT_MIN = datetime(1970, 1, 1, tzinfo=UTC)
 INSTANT_MAX = datetime(3000, 1, 1, tzinfo=UTC)
 _ID_MAX = 2**63 - 1
-_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
-_NUMBER = r"^-?[0-9]{1,31}(\.[0-9]{1,30})?$"
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+_NUMBER = r"^[0-9]{1,31}(\.[0-9]{1,30})?$"
 _TYPE = r"^[a-z][a-z0-9_]{0,31}$"
 
 
@@ -108,18 +107,20 @@ Amount = Annotated[
     Decimal,
     BeforeValidator(_decimal),
     Field(ge=0),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": _NUMBER}, {"type": "number"}], "examples": ["39.80"]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": _NUMBER}, {"type": "number", "minimum": 0}], "examples": ["39.80"]}
+    ),
 ]
 """Not negative, from a string or a JSON number, exactly."""
-Line = Annotated[str, Field(min_length=1, max_length=255, pattern=_PRINTABLE), _checked(_check_not_blank)]
+Line = Annotated[str, Field(min_length=1, max_length=255, pattern=PRINTABLE), _checked(_check_not_blank)]
 """One line of text that says something."""
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=_PRINTABLE), _checked(_check_not_blank)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE), _checked(_check_not_blank)]
 Email = Annotated[str, Field(max_length=320, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
 Reference = Annotated[str, Field(max_length=64), _checked(_check_reference)]
 """The id of another object of the programme."""
 ProgramKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Slug = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{SLUG.pattern}$"}), _checked(_check_slug)]
-Url = Annotated[str, _checked(_check_url)]
+Url = Annotated[str, Field(max_length=DESTINATION_MAX_LENGTH), _checked(_check_url)]
 """Absolute, http or https."""
 ParamName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 VisitorId = Annotated[str, Field(pattern=f"^{clicks.VISITOR_ID.pattern}$")]
@@ -133,7 +134,6 @@ RuleWindows = Annotated[dict[ConversionType, Duration], Field(max_length=100)]
 CampaignWindows = Annotated[
     dict[Annotated[ConversionType, _checked(_check_campaign_window_type)], Duration], Field(max_length=100)
 ]
-Source = Annotated[Line, Field(default=DEFAULT_SOURCE)]
 
 Id = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
 """An id in an answer; the database counts."""

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from attribution.domain.conversions import (
+    DEFAULT_SOURCE,
     PURCHASE,
     Acceptance,
     ConversionMessage,
@@ -22,7 +23,7 @@ from attribution.errors import AttributionError, FieldError, InvalidInputError, 
 
 from .auth import Access, AccessOf, ProgramKeyInQuery, ProgramOf
 from .bulk import ONE_BY_ONE, Failed, failed, listed, one_by_one, parsed
-from .fields import Amount, Currency, Instant, Line, ProgramKey, Strict, VisitorId
+from .fields import PRINTABLE, Amount, Currency, Instant, Line, ProgramKey, Strict, VisitorId
 from .problems import documented
 from .resources import ON_READ
 from .route import V1Route
@@ -50,7 +51,7 @@ def _kept(click_id: str) -> str | None:
 
 OrderTime = Annotated[Instant, AfterValidator(_plausible)]
 CodeText = Annotated[Line, AfterValidator(str.strip)]
-SourceInQuery = Annotated[str, Query(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+SourceInQuery = Annotated[str, Query(min_length=1, max_length=255, pattern=PRINTABLE)]
 
 
 class NewItem(Strict):
@@ -64,7 +65,7 @@ class NewOrder(Strict):
     """The full state of an order at `updated_at`; `items`, or `amount` in their place."""
 
     program: ProgramKey | None = None
-    source: Line = "default"
+    source: Line = DEFAULT_SOURCE
     order_id: Line
     ordered_at: OrderTime
     updated_at: OrderTime | None = None
@@ -243,14 +244,14 @@ def orders_router(services: Services) -> APIRouter:
         responses=ON_READ,
     )
     async def attribution(
-        order_id: str, program: ProgramOf, source: SourceInQuery = "default", model: Model | None = None
+        order_id: str, program: ProgramOf, source: SourceInQuery = DEFAULT_SOURCE, model: Model | None = None
     ) -> object:
         return _found(await services.credits.attribution(program, source, PURCHASE, _storable(order_id), model))
 
     @router.get(
         "/{order_id:path}", response_model=OrderState, summary="Read the state of an order", responses=ON_READ
     )
-    async def read(order_id: str, program: ProgramOf, source: SourceInQuery = "default") -> object:
+    async def read(order_id: str, program: ProgramOf, source: SourceInQuery = DEFAULT_SOURCE) -> object:
         return _found(await services.credits.order(program, source, _storable(order_id)))
 
     return router

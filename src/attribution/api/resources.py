@@ -17,7 +17,7 @@ from attribution.domain.programs import Program
 from attribution.errors import FieldError, InvalidInputError, NotFoundError
 
 from .auth import AccessOf, ProgramKeyInQuery, ProgramOf
-from .fields import Id, Line, ProgramKey, Strict, dump, object_id
+from .fields import PRINTABLE, Id, Line, ProgramKey, Strict, dump, object_id
 from .problems import documented, invalid_input
 from .route import V1Route
 
@@ -123,7 +123,7 @@ def decode_cursor(cursor: str | None) -> int:
 class ListQuery:
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
     cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before")] = None
-    external_id: Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")] = None
+    external_id: Annotated[str | None, Query(min_length=1, max_length=255, pattern=PRINTABLE)] = None
 
     async def rows(self, objects: Objects, scope: int | None) -> Sequence[Row]:
         """One more than the page holds, where there is one."""
