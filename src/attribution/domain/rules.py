@@ -48,13 +48,17 @@ class CampaignWindows:
 
 
 def in_force(versions: Iterable[V], at_us: int, known_by_us: int | None) -> V | None:
-    """The latest effective at `at_us`; of equals the later created. Made after `known_by_us`, it does not count."""
+    """The latest effective at `at_us`; of equals the later created, then the later in `versions`.
+
+    Made after `known_by_us`, it does not count.
+    """
     fitting = [
         version
         for version in versions
         if version.effective_from_us <= at_us and (known_by_us is None or version.created_at_us <= known_by_us)
     ]
-    return max(fitting, key=lambda version: (version.effective_from_us, version.created_at_us), default=None)
+    latest_first = reversed(fitting)
+    return max(latest_first, key=lambda v: (v.effective_from_us, v.created_at_us), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,11 +66,11 @@ LEFT JOIN attributions a USING (program_id, conversion_id);
 
 -- name: rules
 SELECT program_id, rule_id, effective_from, model, windows, min_click_to_conversion, created_at
-FROM rules WHERE program_id = ANY($1::bigint[]);
+FROM rules WHERE program_id = ANY($1::bigint[]) ORDER BY rule_id;
 
 -- name: campaign_windows
 SELECT program_id, campaign_id, effective_from, windows, created_at
-FROM campaign_windows WHERE program_id = ANY($1::bigint[]);
+FROM campaign_windows WHERE program_id = ANY($1::bigint[]) ORDER BY campaign_window_id;
 
 -- name: codes
 SELECT c.program_id, code_id, code, code_key, influencer_id, campaign_id, policy, starts_at, ends_at, status
