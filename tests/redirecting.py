@@ -16,7 +16,7 @@ from attribution.redirect.agents import AgentClassifier
 from attribution.redirect.answer import Answer
 from attribution.redirect.answerer import Answerer
 from attribution.redirect.compiled_link import compile_link
-from attribution.redirect.tap import read_tap
+from attribution.redirect.tap import TapReader
 from attribution.redirect.visitor import RandomPool
 from attribution.settings import IpStorage
 
@@ -43,10 +43,15 @@ def classifier() -> AgentClassifier:
     return AgentClassifier()
 
 
+@cache
+def tap_reader() -> TapReader:
+    return TapReader(classifier())
+
+
 def make_answerer(*, trusted_proxies: int = 0, ip_storage: IpStorage = IpStorage.TRUNCATED) -> Answerer:
     addresses = AddressKeeper(ip_storage, b"a" * 32)
     randomness = RandomPool(random.Random(1).randbytes)  # noqa: S311
-    return Answerer(TOKENS, classifier(), addresses, randomness, trusted_proxies=trusted_proxies)
+    return Answerer(TOKENS, addresses, randomness, trusted_proxies=trusted_proxies)
 
 
 @dataclass
@@ -92,7 +97,7 @@ def ask(
 ) -> Ask:
     sent = [(b"host", host), *headers]
     sent += [] if agent is None else [(b"user-agent", agent)]
-    tap = read_tap(method, path, query, sent)
+    tap = tap_reader().read(method, path, query, sent)
     compiled = compile_link(link) if link is not None and tap.slug is not None else None
     answer = (answerer or make_answerer()).answer(tap, compiled, peer, now_us)
     return Ask(answer)

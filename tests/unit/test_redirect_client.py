@@ -1,11 +1,12 @@
 """What a request says about who sent it."""
 
 import pytest
-from tests.redirecting import ask, make_answerer, make_link
+from tests.redirecting import BOT, BROWSER, ask, make_answerer, make_link, tap_reader
 
+from attribution.domain.clicks import AgentClass
 from attribution.redirect.address import AddressKeeper, client_address
 from attribution.redirect.bounded import BoundedCache
-from attribution.redirect.tap import Tap, read_tap
+from attribution.redirect.tap import Tap
 from attribution.redirect.visitor import RandomPool, new_visitor
 from attribution.settings import IpStorage
 
@@ -14,7 +15,7 @@ KEY = b"k" * 32
 
 
 def tap_with(*headers: tuple[bytes, bytes]) -> Tap:
-    return read_tap("GET", b"/anna", b"", headers)
+    return tap_reader().read("GET", b"/anna", b"", headers)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_several_cookie_headers() -> None:
 )
 def test_referrer_host(referrer: bytes, host: bytes) -> None:
     """A plausible host is recorded in lower case, without user, port and path."""
-    assert (tap_with((b"referer", referrer)).referrer_host or b"") == host
+    assert tap_with((b"referer", referrer)).said.referrer_host == host
 
 
 def test_a_click_without_a_referrer_counts() -> None:
@@ -190,6 +191,6 @@ def test_new_visitors_are_url_safe() -> None:
 
 
 def test_user_agent_absent_or_twice() -> None:
-    """The first User-Agent counts."""
-    assert tap_with().user_agent is None
-    assert tap_with((b"user-agent", b"a"), (b"user-agent", b"b")).user_agent == b"a"
+    """The first User-Agent counts, and none at all is a human of unknown class."""
+    assert tap_with().said.agent_class is AgentClass.UNKNOWN
+    assert tap_with((b"user-agent", BOT), (b"user-agent", BROWSER)).said.agent_class is AgentClass.SOCIAL_PREVIEW

@@ -7,6 +7,7 @@ Record, version 1 (big-endian; ids 0 for none):
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -56,6 +57,9 @@ class AgentClass(Enum):
     HTTP_LIBRARY = "http-library"
     BROWSER_AUTOMATION = "browser-automation"
     OTHER_BOT = "other-bot"
+
+    # Members are dictionary keys of each click, and Enum's own hash is written in Python.
+    __hash__ = object.__hash__
 
     @property
     def is_bot(self) -> bool:
@@ -107,7 +111,7 @@ def pack_link(
     )
 
 
-def pack_record(click_id: bytes, link_part: bytes, class_byte: bytes, texts: list[bytes]) -> bytes:
+def pack_record(click_id: bytes, link_part: bytes, class_byte: bytes, texts: Iterable[bytes]) -> bytes:
     """`texts`: visitor, ip, referrer host, sub1 to sub5; without NUL, empty for none."""
     return b"".join((b"\x01", click_id, link_part, class_byte, b"\0".join(texts)))
 

@@ -29,6 +29,7 @@ from attribution.redirect.head import HeadReader
 from attribution.redirect.importer import ClickImporter
 from attribution.redirect.lane import RedirectLane
 from attribution.redirect.link_cache import LinkCache, LinkCachePolicy
+from attribution.redirect.tap import TapReader
 from attribution.redirect.visitor import RandomPool
 from attribution.settings import Settings
 from attribution.stats.query import Stats
@@ -63,7 +64,7 @@ async def _config(settings: Settings, stack: AsyncExitStack) -> uvicorn.Config:
     application = await _application(settings, stack)
     return uvicorn.Config(
         application,
-        http=partial(FastLaneProtocol, application.redirect, HeadReader(), ServerHeaders()),  # type: ignore[arg-type]
+        http=partial(FastLaneProtocol, application.redirect, application.heads, ServerHeaders()),  # type: ignore[arg-type]
         loop="uvloop",
         ws="none",
         lifespan="off",
@@ -98,7 +99,8 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> Application
     agents = AgentClassifier()
     addresses = AddressKeeper(settings.ip_storage, keys[max(keys)])
     randomness = RandomPool(os.urandom)
-    answerer = Answerer(tokens, agents, addresses, randomness, trusted_proxies=settings.trusted_proxies)
+    answerer = Answerer(tokens, addresses, randomness, trusted_proxies=settings.trusted_proxies)
+    taps = TapReader(agents)
     importer = ClickImporter(ImportedClicks(database), recorder, tokens, agents, addresses, randomness)
     services = Services(
         settings=settings,
@@ -112,7 +114,7 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> Application
         readiness=ReadinessCheck(database, links, recorder),
         metrics=metrics.exposition,
     )
-    return Application(RedirectLane(cache, answerer, recorder), build_api(services))
+    return Application(RedirectLane(taps, cache, answerer, recorder), build_api(services), HeadReader(taps))
 
 
 def _link_cache_policy(settings: Settings) -> LinkCachePolicy:

@@ -14,12 +14,12 @@ _V6_DROPPED_BITS = 80
 _HASH_BYTES = 8
 
 
-def client_address(peer: str | None, forwarded_for: bytes | None, trusted_hops: int) -> str | None:
+def client_address(peer: str | None, forwarded_for: bytes, trusted_hops: int) -> str | None:
     """The peer, or the entry that the outermost trusted proxy wrote: the `trusted_hops`-th from the right.
 
     With fewer entries the request did not come through all proxies: nothing in the header is believed.
     """
-    if not trusted_hops or forwarded_for is None:
+    if not trusted_hops or not forwarded_for:
         return peer
     entries = forwarded_for.rsplit(b",", trusted_hops)[-trusted_hops:]
     address = entries[0].strip() if len(entries) == trusted_hops else b""

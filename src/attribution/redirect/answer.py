@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from attribution.domain.clicks import AgentClass
-
 from .decision import Outcome
 
 Header = tuple[bytes, bytes]
@@ -53,7 +51,6 @@ class Answer:
     """`record`: the click, to be in the journal before the answer leaves; None where there is no click."""
 
     outcome: Outcome
-    agent_class: AgentClass
     location: bytes | None = None
     set_cookie: bytes | None = None
     record: bytes | None = None

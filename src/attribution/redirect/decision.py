@@ -7,6 +7,7 @@ from attribution.domain.clicks import AgentClass
 from .compiled_link import CompiledLink
 from .tap import Tap
 
+_METHODS = ("GET", "HEAD")
 _FOLLOWERS = (AgentClass.BROWSER, AgentClass.UNKNOWN)
 
 
@@ -25,28 +26,27 @@ class Outcome(Enum):
     # Members are dictionary keys of each answer, and Enum's own hash is written in Python.
     __hash__ = object.__hash__
 
-    @property
-    def is_click(self) -> bool:
-        return self in _CLICKS
 
-
-_CLICKS = (Outcome.LIVE, Outcome.BOT)
+# Reading a member of an enum costs as much as a comparison or two.
+_LIVE, _BOT = Outcome.LIVE, Outcome.BOT
+CLICKS = (_LIVE, _BOT)
 
 
 def method_allowed(method: str) -> bool:
-    return method in ("GET", "HEAD")
+    return method in _METHODS
 
 
-def decide(tap: Tap, link: CompiledLink | None, now_us: int, agent_class: AgentClass) -> Outcome:
+def decide(tap: Tap, link: CompiledLink | None, now_us: int) -> Outcome:
     """`link`: None for an unknown slug or no slug. Starts are inclusive, ends exclusive."""
-    if not method_allowed(tap.method):
+    method = tap.method
+    if method not in _METHODS:
         return Outcome.METHOD_NOT_ALLOWED
     if link is None or now_us < link.starts_us:
         return Outcome.NOT_FOUND
     if link.disabled or now_us >= link.expires_us:
         return Outcome.GONE if link.fallback is None else Outcome.FALLBACK
-    if tap.method == "HEAD":
+    if method == "HEAD":
         return Outcome.HEAD
-    if tap.prefetch:
+    if tap.said.prefetch:
         return Outcome.PREFETCH
-    return Outcome.LIVE if agent_class in _FOLLOWERS else Outcome.BOT
+    return _LIVE if tap.said.agent_class in _FOLLOWERS else _BOT

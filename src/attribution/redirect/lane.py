@@ -13,7 +13,7 @@ from .compiled_link import CompiledLink
 from .decision import Outcome, method_allowed
 from .link_cache import LinkCache
 from .recorder import ClickRecorder
-from .tap import Tap, read_tap
+from .tap import Tap, TapReader
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -33,7 +33,8 @@ class Connection(Protocol):
 
 
 class RedirectLane:
-    def __init__(self, links: LinkCache, answerer: Answerer, recorder: ClickRecorder) -> None:
+    def __init__(self, taps: TapReader, links: LinkCache, answerer: Answerer, recorder: ClickRecorder) -> None:
+        self._taps = taps
         self._links = links
         self._answerer = answerer
         self._recorder = recorder
@@ -42,7 +43,7 @@ class RedirectLane:
         recorder.before_commit(self._count)
 
     async def __call__(self, scope: Scope, send: Send) -> None:
-        tap = read_tap(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
+        tap = self._taps.read(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
         try:
             link = await self._link(tap)
         except UnavailableError:

@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import NamedTuple
 
+from attribution.domain.clicks import AgentClass
+
+from .agents import AgentClassifier
 from .visitor import visitor_in
 
 _SLUG_PATH = re.compile(rb"/([A-Za-z0-9_-]{1,64})")
@@ -13,82 +16,75 @@ _REFERRER = re.compile(
 )
 _LOOPBACK = re.compile(rb"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d*)?", re.IGNORECASE)
 
-Meaning = tuple[str, Any]
-"""An attribute of `Tap`, and its value."""
+
+class Said(NamedTuple):
+    """What the headers of a request say. Bytes are empty for none.
+
+    `gpc`: the browser asks not to be known; `on_loopback`: it spoke to a loopback name, so no TLS is in front;
+    `forwarded_for`: X-Forwarded-For, several joined in order.
+    """
+
+    agent_class: AgentClass = AgentClass.UNKNOWN
+    visitor: bytes = b""
+    referrer_host: bytes = b""
+    forwarded_for: bytes = b""
+    gpc: bool = False
+    prefetch: bool = False
+    on_loopback: bool = False
 
 
-def meaning_of(name: bytes, value: bytes) -> Meaning | None:  # noqa: PLR0911 - a table
-    """What a header says to the redirect; None: nothing. `name` in lower case."""
-    match name:
-        case b"user-agent":
-            return ("user_agent", value) if value else None
-        case b"cookie":
-            visitor = visitor_in((value,))
-            return ("cookie_visitor", visitor) if visitor else None
-        case b"referer":
-            host = referrer_host_of(value)
-            return ("referrer_host", host) if host else None
-        case b"host":
-            return ("on_loopback", True) if _LOOPBACK.fullmatch(value) else None
-        case b"sec-gpc":
-            return ("gpc", True) if value.strip() == b"1" else None
-        case b"sec-purpose" | b"purpose" | b"x-purpose" | b"x-moz":
-            return ("prefetch", True) if _PREFETCH.search(value) else None
-        case b"x-forwarded-for":
-            return ("forwarded_for", value)
-    return None
+class Tap:
+    """`method` in capitals; `slug` is None where the path is not exactly a slash and a slug; `query` as sent.
+
+    `visitor`: the one that came and may be known, empty for none.
+    """
+
+    __slots__ = ("method", "query", "said", "slug", "visitor")
+
+    def __init__(self, method: str, slug: str | None, query: bytes, said: Said, visitor: bytes) -> None:
+        self.method = method
+        self.slug = slug
+        self.query = query
+        self.said = said
+        self.visitor = b"" if said.gpc else visitor
+
+
+class TapReader:
+    """From headers to what they say. A header says one thing; the first that says it counts."""
+
+    def __init__(self, agents: AgentClassifier) -> None:
+        self._agents = agents
+
+    def read(self, method: str, raw_path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Tap:
+        """`query`: without its question mark; `headers`: names in lower case."""
+        path = _SLUG_PATH.fullmatch(raw_path)
+        said = self.said(headers)
+        return Tap(method, path[1].decode() if path is not None else None, query, said, said.visitor)
+
+    def said(self, headers: Iterable[tuple[bytes, bytes]]) -> Said:
+        agent = visitor = referrer = forwarded = b""
+        gpc = prefetch = on_loopback = False
+        for name, value in headers:
+            match name:
+                case b"user-agent":
+                    agent = agent or value
+                case b"cookie":
+                    visitor = visitor or visitor_in((value,))
+                case b"referer":
+                    referrer = referrer or referrer_host_of(value)
+                case b"x-forwarded-for":
+                    forwarded = forwarded + b"," + value if forwarded else value
+                case b"sec-gpc":
+                    gpc = gpc or value.strip() == b"1"
+                case b"sec-purpose" | b"purpose" | b"x-purpose" | b"x-moz":
+                    prefetch = prefetch or _PREFETCH.search(value) is not None
+                case b"host":
+                    on_loopback = on_loopback or _LOOPBACK.fullmatch(value) is not None
+        agent_class = self._agents.classify(agent)
+        return Said(agent_class, visitor, referrer, forwarded, gpc, prefetch, on_loopback)
 
 
 def referrer_host_of(referrer: bytes) -> bytes:
     """In lower case, without user, port and path; empty for none."""
     found = _REFERRER.match(referrer)
     return found[1].lower() if found is not None else b""
-
-
-class Tap:
-    """`method` in capitals; `slug` is None where the path is not exactly a slash and a slug; `query` as sent.
-
-    `gpc`: the browser asks not to be known; `on_loopback`: it spoke to a loopback name, so no TLS is in front;
-    `forwarded_for`: X-Forwarded-For, several joined in order.
-    """
-
-    __slots__ = (
-        "cookie_visitor", "forwarded_for", "gpc", "method", "on_loopback", "prefetch", "query", "referrer_host",
-        "slug", "user_agent",
-    )  # fmt: skip
-
-    def __init__(self, method: str, slug: str | None, query: bytes) -> None:
-        self.method = method
-        self.slug = slug
-        self.query = query
-        self.user_agent: bytes | None = None
-        self.cookie_visitor: bytes | None = None
-        self.referrer_host: bytes | None = None
-        self.forwarded_for: bytes | None = None
-        self.gpc: bool | None = None
-        self.prefetch: bool | None = None
-        self.on_loopback: bool | None = None
-
-    def hear(self, meaning: Meaning) -> None:
-        attribute, value = meaning
-        heard = getattr(self, attribute)
-        if heard is None:
-            setattr(self, attribute, value)
-        elif attribute == "forwarded_for":
-            self.forwarded_for = heard + b"," + value
-
-    @property
-    def visitor(self) -> bytes:
-        """The visitor that came and may be known, empty for none."""
-        return b"" if self.gpc else self.cookie_visitor or b""
-
-
-def read_tap(method: str, raw_path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Tap:
-    """`query`: without its question mark; `headers`: names in lower case."""
-    path = _SLUG_PATH.fullmatch(raw_path)
-    tap = Tap(method, path[1].decode() if path is not None else None, query)
-    for name, value in headers:
-        meaning = meaning_of(name, value)
-        if meaning is not None:
-            tap.hear(meaning)
-    return tap
