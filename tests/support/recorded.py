@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attribution.adapters.postgres import Database
+from attribution.domain.attribution import Credit
 
 from .reference import WHOLE, Judged, Part, Target
 
@@ -25,6 +26,17 @@ class Recorded:
 def expected(judged: Judged) -> Recorded:
     """A target whose part is nothing at all leaves no trace: weights never are."""
     return Recorded(judged.status, judged.reason, judged.rule.model, judged.rule.rule_id, judged.credits)
+
+
+def target_of(credit: Credit) -> Target:
+    return Target(
+        credit.via, credit.influencer_id, credit.campaign_id, credit.channel and credit.channel.value,
+        credit.post_id, credit.link_id, credit.click_id, credit.code,
+    )  # fmt: skip
+
+
+def part_of(credit: Credit) -> Part:
+    return Part(credit.weight_units, credit.gross_minor, credit.net_minor, credit.discount_minor)
 
 
 async def recorded(database: Database, program: int) -> dict[Key, Recorded]:

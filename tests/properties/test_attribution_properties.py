@@ -1,0 +1,188 @@
+"""`attribute` beside the reference, over random journeys."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support import reference
+from tests.support.recorded import part_of, target_of
+from tests.support.reference import WHOLE, Judged, Link, Order, Version, World
+from tests.support.worlds import named_by
+
+from attribution.domain.attribution import ClickState, CodeBook, ConversionFacts, Touch, attribute
+from attribution.domain.clicks import Channel
+from attribution.domain.codes import Code, CodePolicy, code_key
+from attribution.domain.ids import CampaignId, ClickId, CodeId, InfluencerId, LinkId, RuleId
+from attribution.domain.models import Model
+from attribution.domain.rules import CampaignWindows, Judgement, Rule, RuleBook
+
+CASES = settings(max_examples=200, deadline=None)
+NOW = 1_000
+INFLUENCERS = st.sampled_from([None, 1, 2, 3])
+CAMPAIGNS = st.sampled_from([None, 1, 2])
+DURATIONS = st.integers(0, 40)
+WINDOWS = st.dictionaries(st.sampled_from(["purchase", "lead", "default"]), DURATIONS)
+INSTANTS = st.integers(NOW - 60, NOW + 5)
+LINKS = st.builds(Link, INFLUENCERS, CAMPAIGNS, st.sampled_from([None, "tiktok", "blog"]))
+CODES = st.builds(
+    reference.Code,
+    text=st.sampled_from(["ANNA", "Bella", " clara"]),
+    influencer=st.integers(1, 3),
+    policy=st.sampled_from(["always", "if_involved", "if_winner"]),
+    campaign=CAMPAIGNS,
+    starts_at=st.none() | INSTANTS,
+    ends_at=st.none() | INSTANTS,
+    disabled=st.booleans(),
+)
+VERSIONS = st.builds(
+    Version,
+    effective_from=st.integers(NOW - 3, NOW + 1),
+    windows=WINDOWS,
+    model=st.sampled_from(Model).map(str),
+    min_gap=st.sampled_from([0, 0, 1, 5, 30]),
+    campaign=st.sampled_from([1, 2]),
+)
+MINORS = st.sampled_from([0, 1, 2, 99, 100]) | st.integers(0, 10**12)
+
+
+@st.composite
+def clicks(draw: st.DrawFn) -> list[reference.Click]:
+    """Of one visitor, close together, so that their instants meet."""
+    times = draw(st.lists(INSTANTS, max_size=10))
+    return [
+        reference.Click(
+            at.to_bytes(8, "big") + draw(st.binary(min_size=7, max_size=7)) + bytes([index]),
+            at,
+            draw(st.integers(1, 3)),
+            "v",
+            bot=draw(st.sampled_from([False, False, False, True])),
+        )
+        for index, at in enumerate(times)
+    ]
+
+
+@st.composite
+def journeys(draw: st.DrawFn) -> World:
+    """One order of one visitor under random rules, windows and codes."""
+    seen = draw(clicks())
+    named = draw(st.none() | clicks().filter(bool).map(lambda unseen: unseen[0]))
+    order = Order(
+        key=("shop", draw(st.sampled_from(["purchase", "lead", "signup"])), "1"),
+        updated_at=0,
+        digest=b"",
+        occurred_at=NOW,
+        cancelled=draw(st.booleans()),
+        gross=draw(MINORS),
+        discount=draw(MINORS),
+        visitor="v",
+        named=named_by(named) if named else None,
+        bad_click=None if named else draw(st.sampled_from([None, "forged_click_id", "unknown_click_id"])),
+        codes=tuple(draw(st.lists(st.sampled_from(["anna", "BELLA ", "Clara", "nobody"]), max_size=3))),
+    )
+    return World(
+        links={number: draw(LINKS) for number in (1, 2, 3)},
+        clicks=seen,
+        orders=[order],
+        rules=draw(st.lists(VERSIONS, max_size=3)),
+        campaign_windows=draw(st.lists(VERSIONS, max_size=3)),
+        codes=draw(st.lists(CODES, max_size=4, unique_by=lambda code: code_key(code.text))),
+    )
+
+
+def facts(order: Order) -> ConversionFacts:
+    state = ClickState(order.bad_click) if order.bad_click else ClickState.VALID if order.named else None
+    net = 0 if order.cancelled else order.gross
+    return ConversionFacts(order.occurred_at, order.gross, net, order.discount, state, order.codes)
+
+
+def touches(world: World) -> list[Touch]:
+    [order] = world.orders
+    known = [(click, True) for click in world.clicks]
+    if order.named and order.named.click_id not in {click.click_id for click in world.clicks}:
+        unseen = reference.Click(order.named.click_id, order.named.at, order.named.link, None)
+        known.append((unseen, False))
+    return [_touch(world.links[click.link], click, stored=stored) for click, stored in known]
+
+
+def _touch(link: Link, click: reference.Click, *, stored: bool) -> Touch:
+    return Touch(
+        ClickId(click.click_id), click.at, LinkId(click.link),
+        InfluencerId(link.influencer) if link.influencer else None, CampaignId(link.campaign) if link.campaign else None,
+        None, Channel(link.channel) if link.channel else None, is_bot=click.bot, stored=stored,
+    )  # fmt: skip
+
+
+def judgement(world: World) -> Judgement:
+    [order] = world.orders
+    rules = [
+        Rule(RuleId(number), Model(v.model), v.windows, v.min_gap, v.effective_from, created_at_us=number)
+        for number, v in enumerate(world.rules)
+    ]
+    windows: dict[CampaignId, list[CampaignWindows]] = {}
+    for number, v in enumerate(world.campaign_windows):
+        windows.setdefault(CampaignId(v.campaign or 0), []).append(
+            CampaignWindows(v.windows, v.effective_from, created_at_us=number)
+        )
+    book = RuleBook(tuple(rules), {campaign: tuple(versions) for campaign, versions in windows.items()})
+    return book.judgement(order.kind, order.occurred_at, None)
+
+
+def codes(world: World) -> CodeBook:
+    return {
+        code_key(code.text): [
+            Code(
+                CodeId(1), code.text, InfluencerId(code.influencer), CampaignId(code.campaign) if code.campaign else None,
+                CodePolicy(code.policy), code.starts_at, code.ends_at, enabled=not code.disabled,
+            )
+        ]
+        for code in world.codes
+    }  # fmt: skip
+
+
+def by_reference(world: World) -> Judged:
+    [judged] = reference.judge_all(world).values()
+    return judged
+
+
+@CASES
+@given(journeys(), st.randoms(use_true_random=False))
+def test_attribution_is_the_references(world: World, rng: random.Random) -> None:
+    """Status, reason, verdicts of touches and codes, credits to the last minor unit, in any order of touches."""
+    expected = by_reference(world)
+    candidates = touches(world)
+    rng.shuffle(candidates)
+    judged = attribute(facts(world.orders[0]), candidates, judgement(world), codes(world))
+    assert (judged.status, judged.reason) == (expected.status, expected.reason)
+    assert [(t.touch.click_id, t.verdict) for t in judged.touches] == list(expected.verdicts.items())
+    assert [(code.text, code.verdict) for code in judged.codes] == expected.codes
+    assert {target_of(credit): part_of(credit) for credit in judged.credits} == expected.credits
+    assert len(judged.credits) == len(expected.credits)
+
+
+@CASES
+@given(journeys())
+def test_credits_are_the_whole(world: World) -> None:
+    """Weights sum to exactly 1 and money to the conversion's, whatever happened."""
+    conversion = facts(world.orders[0])
+    credits_ = attribute(conversion, touches(world), judgement(world), codes(world)).credits
+    assert sum(credit.weight_units for credit in credits_) == WHOLE
+    assert sum(credit.gross_minor for credit in credits_) == conversion.gross_minor
+    assert sum(credit.net_minor for credit in credits_) == conversion.net_minor
+    assert sum(credit.discount_minor for credit in credits_) == conversion.discount_minor
+    assert min(credit.net_minor for credit in credits_) >= 0
+
+
+@CASES
+@given(journeys(), clicks())
+def test_the_future_never_changes_the_past(world: World, more: Sequence[reference.Click]) -> None:
+    """Clicks after a conversion leave its status, reason and credits as they are."""
+    later = [
+        replace(click, at=NOW + 1 + index, click_id=(NOW + 1 + index).to_bytes(8, "big") + click.click_id[8:])
+        for index, click in enumerate(more)
+    ]
+    known = attribute(facts(world.orders[0]), touches(world), judgement(world), codes(world))
+    longer = replace(world, clicks=[*world.clicks, *later])
+    then = attribute(facts(world.orders[0]), touches(longer), judgement(world), codes(world))
+    assert (then.status, then.reason, then.credits) == (known.status, known.reason, known.credits)
