@@ -108,10 +108,16 @@ def touches(world: World) -> list[Touch]:
 
 def _touch(link: Link, click: reference.Click, *, stored: bool) -> Touch:
     return Touch(
-        ClickId(click.click_id), click.at, LinkId(click.link),
-        InfluencerId(link.influencer) if link.influencer else None, CampaignId(link.campaign) if link.campaign else None,
-        None, Channel(link.channel) if link.channel else None, is_bot=click.bot, stored=stored,
-    )  # fmt: skip
+        ClickId(click.click_id),
+        click.at,
+        LinkId(click.link),
+        InfluencerId(link.influencer) if link.influencer else None,
+        CampaignId(link.campaign) if link.campaign else None,
+        None,
+        Channel(link.channel) if link.channel else None,
+        is_bot=click.bot,
+        stored=stored,
+    )
 
 
 def judgement(world: World) -> Judgement:
@@ -133,12 +139,18 @@ def codes(world: World) -> CodeBook:
     return {
         code_key(code.text): [
             Code(
-                CodeId(1), code.text, InfluencerId(code.influencer), CampaignId(code.campaign) if code.campaign else None,
-                CodePolicy(code.policy), code.starts_at, code.ends_at, enabled=not code.disabled,
+                CodeId(1),
+                code.text,
+                InfluencerId(code.influencer),
+                CampaignId(code.campaign) if code.campaign else None,
+                CodePolicy(code.policy),
+                code.starts_at,
+                code.ends_at,
+                enabled=not code.disabled,
             )
         ]
         for code in world.codes
-    }  # fmt: skip
+    }
 
 
 def by_reference(world: World) -> Judged:
