@@ -99,8 +99,8 @@ def ask(
     sent += [] if agent is None else [(b"user-agent", agent)]
     tap = tap_reader().read(method, path, query, sent)
     compiled = compile_link(link) if link is not None and tap.slug is not None else None
-    answer = (answerer or make_answerer()).answer(tap, compiled, peer, now_us)
-    return Ask(answer)
+    answerer = answerer or make_answerer()
+    return Ask(answerer.answer(tap, compiled, answerer.kept_address(peer), now_us))
 
 
 def is_ours(token: str, click: Click) -> bool:

@@ -39,8 +39,11 @@ class JournalPolicy:
     """What may wait in memory while the disk refuses writes."""
 
 
+_head = FRAME_HEAD.pack
+
+
 def frame(record: bytes) -> bytes:
-    return FRAME_HEAD.pack(len(record), crc32(record)) + record
+    return _head(len(record), crc32(record)) + record
 
 
 def split_frames(data: bytes) -> Iterator[bytes | Corrupt]:
@@ -93,6 +96,10 @@ class JournalDirectory:
 
     def release(self) -> None:
         os.close(self._lock)
+
+    def forget_id(self) -> None:
+        """The next owner finds a new journal here."""
+        (self.path / "id").unlink(missing_ok=True)
 
     def segments(self) -> list[int]:
         return sorted(int(file.stem) for file in self.path.glob(f"*{_SUFFIX}"))
@@ -165,13 +172,12 @@ class Journal:
         if self._pending_bytes > self._policy.memory_bytes:
             self._lost += 1
             return
-        framed = frame(record)
-        self._pending.append(framed)
-        self._pending_bytes += len(framed)
+        self._pending.append(record)
+        self._pending_bytes += FRAME_HEAD.size + len(record)
 
     def commit(self) -> bool:
         """False if the disk refuses; then the records stay pending, and the next commit tries again."""
-        data = b"".join(self._pending)
+        data = b"".join([part for record in self._pending for part in (_head(len(record), crc32(record)), record)])
         try:
             self._write(data)
         except OSError:

@@ -4,7 +4,7 @@ import pytest
 from tests.redirecting import BOT, BROWSER, ask, make_answerer, make_link, tap_reader
 
 from attribution.domain.clicks import AgentClass
-from attribution.redirect.address import AddressKeeper, client_address
+from attribution.redirect.address import AddressKeeper
 from attribution.redirect.bounded import BoundedCache
 from attribution.redirect.tap import Tap
 from attribution.redirect.visitor import RandomPool, new_visitor
@@ -95,7 +95,9 @@ def test_a_click_without_a_referrer_counts() -> None:
 )
 def test_client_address(forwarded_for: list[bytes], hops: int, address: str) -> None:
     """The entry that the outermost of N trusted proxies wrote; of fewer entries none is believed."""
-    assert client_address(PEER, b",".join(forwarded_for), hops) == address
+    headers = [(b"x-forwarded-for", value) for value in forwarded_for]
+    asked = ask(make_link(), *headers, answerer=make_answerer(trusted_proxies=hops), peer=PEER)
+    assert asked.click.ip == address.rpartition(".")[0] + ".0"
 
 
 @pytest.mark.parametrize(

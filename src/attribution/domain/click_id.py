@@ -26,6 +26,7 @@ _MAC_SIZE = 16
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{56}", re.ASCII)
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 _TIMES = Struct(">Q8s")
+_pack = _BODY.pack
 
 
 def make_click_id(clicked_at_us: int, unique: bytes) -> ClickId:
@@ -63,7 +64,7 @@ class ClickTokens:
 
     def sign(self, click_id: bytes, link_id: int) -> bytes:
         """The token as ASCII bytes."""
-        body = _BODY.pack(_VERSION, self._signing_id, click_id, link_id)
+        body = _pack(_VERSION, self._signing_id, click_id, link_id)
         mac = self._signing_mac.copy()
         mac.update(body)
         return binascii.b2a_base64(body + mac.digest(), newline=False).translate(_URLSAFE)

@@ -128,28 +128,33 @@ class FastLaneProtocol(BoundedHttpProtocol):
     ) -> None:
         super().__init__(*args, **options)
         self._lane = lane
-        self._reader = reader
+        self._read = reader.read
         self._server_headers = server_headers
+        self._address = b""
+        self._parser_has_it = False
+        """Between the first byte that the general parser saw and the end of the answer to it."""
         self._awaiting = False
         self._held = b""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._address = self._lane.kept_address(self.client)
 
     def data_received(self, data: bytes) -> None:
         if self._awaiting:
             self._hold(data)
-        elif not (self._between_messages() and self._tapped(data)):
+        elif self._parser_has_it or self.flow.write_paused or not self._tapped(data):
+            self._parser_has_it = True
             super().data_received(data)
 
-    def _between_messages(self) -> bool:
-        return not (self._in_message or self._draining or self._in_cycle() or self.flow.write_paused)
-
     def _tapped(self, data: bytes) -> bool:
-        tap = self._reader.read(data)
-        if tap is None:
+        tap = self._read(data)
+        if tap is None or self._draining:
             return False
         self._awaiting = True
-        client = self.client
-        if self._lane.tap(tap, client[0] if client else None, self._server_headers.of(self.server_state), self):
-            self._unset_keepalive_if_required()
+        if self._lane.tap(tap, self._address, self._server_headers.of(self.server_state), self):
+            if self.timeout_keep_alive_task is not None:
+                self._unset_keepalive_if_required()
             return True
         self._awaiting = False
         return False
@@ -168,3 +173,14 @@ class FastLaneProtocol(BoundedHttpProtocol):
             held, self._held = self._held, b""
             self.flow.resume_reading()
             self.data_received(held)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._return_from_parser()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._return_from_parser()
+
+    def _return_from_parser(self) -> None:
+        self._parser_has_it = self._in_message or self._in_cycle() or bool(self.pipeline)

@@ -14,16 +14,13 @@ _V6_DROPPED_BITS = 80
 _HASH_BYTES = 8
 
 
-def client_address(peer: str | None, forwarded_for: bytes, trusted_hops: int) -> str | None:
-    """The peer, or the entry that the outermost trusted proxy wrote: the `trusted_hops`-th from the right.
+def forwarded_address(forwarded_for: bytes, trusted_hops: int) -> str | None:
+    """The entry of X-Forwarded-For that the outermost trusted proxy wrote: the `trusted_hops`-th from the right.
 
-    With fewer entries the request did not come through all proxies: nothing in the header is believed.
+    With fewer entries the request did not come through all proxies, and nothing in the header is to be believed.
     """
-    if not trusted_hops or not forwarded_for:
-        return peer
     entries = forwarded_for.rsplit(b",", trusted_hops)[-trusted_hops:]
-    address = entries[0].strip() if len(entries) == trusted_hops else b""
-    return address.decode("latin-1") or peer
+    return entries[0].decode("latin-1") if len(entries) == trusted_hops and entries[0] else None
 
 
 class AddressKeeper:

@@ -3,7 +3,7 @@
 from attribution.domain.click_id import ClickTokens, make_click_id
 from attribution.domain.clicks import CLASS_BYTE, pack_record
 
-from .address import AddressKeeper, client_address
+from .address import AddressKeeper, forwarded_address
 from .answer import Answer
 from .compiled_link import CompiledLink
 from .decision import CLICKS, Outcome, decide
@@ -25,18 +25,21 @@ class Answerer:
         self._randomness = randomness
         self._trusted_proxies = trusted_proxies
 
-    def answer(self, tap: Tap, link: CompiledLink | None, peer: str | None, now_us: int) -> Answer:
-        """`link`: what the tap's slug names, None for nothing; `peer`: the address of the other end."""
+    def kept_address(self, address: str | None) -> bytes:
+        return self._addresses.keep(address)
+
+    def answer(self, tap: Tap, link: CompiledLink | None, address: bytes, now_us: int) -> Answer:
+        """`link`: what the tap's slug names, None for nothing; `address`: what is kept of the other end's."""
         outcome = decide(tap, link, now_us)
         if link is None:
             return Answer(outcome)
         if outcome in CLICKS:
-            return self._click(outcome, tap, link, peer, now_us)
+            return self._click(outcome, tap, link, address, now_us)
         if outcome is Outcome.HEAD:
             return Answer(outcome, location_of_look(link, tap.query))
         return Answer(outcome, link.fallback if outcome is Outcome.FALLBACK else None)
 
-    def _click(self, outcome: Outcome, tap: Tap, link: CompiledLink, peer: str | None, now_us: int) -> Answer:
+    def _click(self, outcome: Outcome, tap: Tap, link: CompiledLink, address: bytes, now_us: int) -> Answer:
         visitor, set_cookie = tap.visitor, None
         if not visitor and outcome is _LIVE and not tap.said.gpc:
             visitor = new_visitor(self._randomness)
@@ -46,7 +49,10 @@ class Answerer:
         token = self._tokens.sign(click_id, link.link.link_id)
         location = location_of_click(link, query, token, visitor)
         if self._trusted_proxies:
-            peer = client_address(peer, tap.said.forwarded_for, self._trusted_proxies)
-        texts = (visitor, self._addresses.keep(peer), tap.said.referrer_host, *(subs(query) if query else NO_SUBS))
+            address = self._forwarded_address(tap) or address
+        texts = (visitor, address, tap.said.referrer_host, *(subs(query) if query else NO_SUBS))
         record = pack_record(click_id, link.record_part, CLASS_BYTE[tap.said.agent_class], texts)
         return Answer(outcome, location, set_cookie, record)
+
+    def _forwarded_address(self, tap: Tap) -> bytes:
+        return self._addresses.keep(forwarded_address(tap.said.forwarded_for, self._trusted_proxies))

@@ -1,7 +1,7 @@
 """The redirect: taps in, answers out, through ASGI or straight from a connection. No router, no logging per tap."""
 
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from time import time_ns
 from typing import Any, Final, Protocol
 
 from attribution import metrics
@@ -51,17 +51,17 @@ class RedirectLane:
             await _send(send, 503, list(_AWAY))
             return
         peer = scope["client"]
-        answer = self._answered(tap, link, peer[0] if peer else None)
+        answer = self._answered(tap, link, self.kept_address(peer))
         if answer.record is not None:
             await self._recorder.record(answer.record)
         await _send(send, answer.status, answer.headers)
 
-    def tap(self, tap: Tap, peer: str | None, server_headers: bytes, connection: Connection) -> bool:
+    def tap(self, tap: Tap, address: bytes, server_headers: bytes, connection: Connection) -> bool:
         """Answers a tap on a held link, after its commit where it is a click. False: not held, ask through ASGI."""
         held = self._links.held(tap.slug) if tap.slug is not None else None
         if held is None:
             return False
-        answer = self._answered(tap, held.link, peer)
+        answer = self._answered(tap, held.link, address)
         response = answer.raw(server_headers)
         if answer.record is None:
             connection.answer(response)
@@ -69,14 +69,18 @@ class RedirectLane:
             self._recorder.record_for(answer.record, connection, response)
         return True
 
+    def kept_address(self, peer: tuple[str, int] | None) -> bytes:
+        """What is stored of the address of a connection's other end."""
+        return self._answerer.kept_address(peer[0] if peer else None)
+
     async def _link(self, tap: Tap) -> CompiledLink | None:
         if tap.slug is None or not method_allowed(tap.method):
             return None
         held = self._links.held(tap.slug)
         return held.link if held is not None else await self._links.find(tap.slug)
 
-    def _answered(self, tap: Tap, link: CompiledLink | None, peer: str | None) -> Answer:
-        answer = self._answerer.answer(tap, link, peer, time.time_ns() // 1000)
+    def _answered(self, tap: Tap, link: CompiledLink | None, address: bytes) -> Answer:
+        answer = self._answerer.answer(tap, link, address, time_ns() // 1000)
         self._counts[answer.outcome] += 1
         if answer.record is None:
             self._recorder.wake()

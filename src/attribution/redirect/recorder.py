@@ -38,19 +38,18 @@ class ClickRecorder:
 
     def record(self, record: bytes) -> asyncio.Future[None]:
         """Done when the record is in the journal, as safe as the sync mode says."""
-        self._append(record)
+        self._journal.append(record)
+        self._clicks += 1
         if self._future is None:
             self._future = self._loop.create_future()
+            self.wake()
         # Many wait for it; one who is cancelled must not cancel it for the others.
         return asyncio.shield(self._future)
 
     def record_for(self, record: bytes, waiting: Waiting, response: bytes) -> None:
         """Gives `waiting` its response when the record is in the journal."""
-        self._append(record)
-        self._waiting.append((waiting, response))
-
-    def _append(self, record: bytes) -> None:
         self._journal.append(record)
+        self._waiting.append((waiting, response))
         self._clicks += 1
         if not self._scheduled:
             self.wake()

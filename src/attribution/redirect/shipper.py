@@ -1,13 +1,14 @@
 """Sends what a journal holds to the stream, at least once, and deletes what Postgres has.
 
-A segment stays until all of it is committed in Postgres. So a stream server that restarts without its memory costs
-nothing: its new incarnation makes the shipper begin again at the first byte that is not committed.
+A segment stays until all of it is committed in Postgres. So a stream server that restarts without its memory, or is
+flushed, costs nothing: its new incarnation makes the shipper begin again at the first byte that is not committed.
 """
 
 import asyncio
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +17,11 @@ import structlog
 from attribution import metrics
 from attribution.adapters.click_stream import StreamWriter
 from attribution.adapters.journal_progress import JournalProgress
-from attribution.errors import UnavailableError
+from attribution.errors import StreamUnavailableError, UnavailableError
 from attribution.journal import Batch, JournalDirectory, JournalReader, Position
 
 _log = structlog.get_logger(__name__)
-_MARK = re.compile(r"(\d+) (\d+) (\w+) *\n")
+_MARK = re.compile(rb"(\d+) (\d+) (\w+) *\n")
 _BATCHES_A_TRIP = 8
 _BEGINNING = Position(0, 0)
 _UNKNOWN = ""
@@ -43,13 +44,16 @@ class Mark:
         self._path = path
 
     def read(self) -> tuple[Position, str] | None:
-        match = _MARK.fullmatch(self._path.read_text()) if self._path.exists() else None
-        return (Position(int(match[1]), int(match[2])), match[3]) if match else None
+        match = _MARK.fullmatch(self._path.read_bytes()) if self._path.exists() else None
+        return (Position(int(match[1]), int(match[2])), match[3].decode()) if match else None
 
     def write(self, position: Position, incarnation: str) -> None:
-        # In place and padded: the mark is written many times a second.
-        with self._path.open("r+" if self._path.exists() else "w") as file:
+        # In place and padded: the mark is written many times a second. A full disk may refuse the first one.
+        with suppress(OSError), self._path.open("r+" if self._path.exists() else "w") as file:
             file.write(f"{position.segment} {position.offset} {incarnation}".ljust(120) + "\n")
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
 
 
 class Shipper:
@@ -71,6 +75,7 @@ class Shipper:
         self._reader = JournalReader(directory, policy.batch_clicks)
         self._mark = Mark(directory.path / "shipped")
         self._incarnation = _UNKNOWN
+        self._reported = False
         self._position = _BEGINNING
         self._tidied_at = float("-inf")
         self._wake = asyncio.Event()
@@ -110,6 +115,9 @@ class Shipper:
             await self._progress.forget(journal_id, [end.segment])
         except UnavailableError:
             return False
+        # Its next owner begins at segment 1, so under another id, lest these bytes be taken for those.
+        self._mark.remove()
+        self._directory.forget_id()
         self._directory.remove(end.segment)
         return True
 
@@ -143,12 +151,19 @@ class Shipper:
         while batches := self._next_batches(end):
             await self._wait_for_room()
             await self._ship(batches)
-        await self._stream.report_shipped(self._directory.journal_id, began_us)
+        await self._report(began_us)
         if time.monotonic() - self._tidied_at > self._policy.tidy_interval_s:
             await self._tidy()
 
+    async def _report(self, through_us: int) -> None:
+        is_first = await self._stream.report_shipped(self._directory.journal_id, through_us)
+        if is_first and self._reported:
+            raise StreamUnavailableError("the stream server forgot what it had")
+        self._reported = True
+
     async def _resume(self) -> None:
         """At the mark if the stream server still is the one that acknowledged it, else where Postgres ends."""
+        self._reported = False
         incarnation = await self._stream.incarnation()
         mark = self._mark.read()
         if mark is not None and mark[1] == incarnation:
