@@ -6,7 +6,7 @@ An entry: `journal` (16 bytes), `segment` and `offset` (where in the journal its
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -18,6 +18,7 @@ from .redis import BLOCK_MS, translated_errors
 
 GROUP = "writers"
 _SHIPPED = "attribution:shipped"
+_INCARNATION = "attribution:incarnation"
 _USAGE_SAMPLES = 5
 
 
@@ -44,10 +45,12 @@ class StreamWriter:
         self._key = stream_key(partition)
 
     async def incarnation(self) -> str:
-        """Changes when the server restarts: then what it had acknowledged may be gone."""
+        """Changes when the server restarts or is flushed: then what it had acknowledged may be gone."""
         with translated_errors():
             info: dict[str, Any] = await self._redis.info("server")
-            return str(info["run_id"])
+            await self._redis.set(_INCARNATION, uuid4().hex, nx=True)
+            name: Any = await self._redis.get(_INCARNATION)
+            return f"{info['run_id']}_{name.decode() if name else ''}"
 
     async def used_bytes(self) -> int:
         with translated_errors():
@@ -68,10 +71,10 @@ class StreamWriter:
                     )
                 await pipe.execute()
 
-    async def report_shipped(self, journal_id: UUID, through_us: int) -> None:
-        """All that the journal took before `through_us` is in the stream."""
+    async def report_shipped(self, journal_id: UUID, through_us: int) -> bool:
+        """All that the journal took before `through_us` is in the stream. True if it is the first such report."""
         with translated_errors():
-            await self._redis.hset(_SHIPPED, journal_id.hex, str(through_us))
+            return bool(await self._redis.hset(_SHIPPED, journal_id.hex, str(through_us)))
 
     async def retire(self, journal_id: UUID) -> None:
         """The journal is drained, and nobody writes to it any more."""

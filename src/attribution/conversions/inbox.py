@@ -23,7 +23,7 @@ _DATABASE_PATIENCE_S = 2.0
 _RETRY_S = 1.0
 _BATCH_RECORDS = 100
 _BEGINNING = Position(0, 0)
-Report = Callable[[UUID, int], Awaitable[None]]
+Report = Callable[[UUID, int], Awaitable[object]]
 """Called with an instant (microseconds) before which all of a journal is in the database."""
 
 
@@ -126,7 +126,7 @@ class Replayer:
         self.remove_before(end.segment + 1)
 
 
-async def _attempt(call: Awaitable[None]) -> None:
+async def _attempt(call: Awaitable[object]) -> None:
     try:
         await call
     except UnavailableError as error:
