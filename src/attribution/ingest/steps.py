@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
 from attribution.adapters.click_stream import Entry
 from attribution.adapters.click_table import Committed, DeadLetter
 from attribution.domain.clicks import Click, MalformedClickError, unpack_click
+from attribution.domain.instants import to_us
 from attribution.journal import Corrupt, split_frames
+
+_EARLIEST_US = to_us(datetime(2000, 1, 1, tzinfo=UTC))
+_LATEST_US = to_us(datetime(2100, 1, 1, tzinfo=UTC))
 
 
 class DeadLetterReason(StrEnum):
@@ -55,17 +60,24 @@ def decode_frames(decoded: Decoded, journal_id: UUID, segment: int, frames: byte
             )
             continue
         try:
-            decoded.clicks.append(unpack_click(record))
+            decoded.clicks.append(_storable(unpack_click(record)))
         except MalformedClickError as error:
             decoded.dead_letters.append(
                 DeadLetter(DeadLetterReason.MALFORMED_CLICK, str(error), record, journal_id, segment)
             )
 
 
+def _storable(click: Click) -> Click:
+    """A partition for each month that a broken clock names would be a way to fill the database, and stop it."""
+    if not _EARLIEST_US <= click.clicked_at_us < _LATEST_US:
+        raise MalformedClickError("a time out of this century")
+    return click
+
+
 def redecode(data: bytes) -> list[Click]:
     """The clicks in the bytes of a dead letter: a record, or frames; none if it still is neither."""
     try:
-        return [unpack_click(data)]
+        return [_storable(unpack_click(data))]
     except MalformedClickError:
         decoded = Decoded()
         decode_frames(decoded, UUID(int=0), 0, data)
