@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -213,13 +213,18 @@ async def _create_partition(connection: "Connection", month: Month) -> None:
     """Made on the side and then attached, which does not lock out those who read and write the others."""
     year, number = month
     name = f"clicks_{year:04d}_{number:02d}"
-    months = (divmod_month(year * 12 + number - 1 + ahead) for ahead in (0, 1))
-    start, stop = (datetime(*month, 1, tzinfo=UTC).isoformat() for month in months)
+    start, stop = (_bound(divmod_month(year * 12 + number - 1 + ahead)) for ahead in (0, 1))
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('attribution.partitions'))")
         if await connection.fetchval("SELECT to_regclass($1)", name) is None:
             await connection.execute("SET LOCAL lock_timeout = '5s'")
             await connection.execute(f"CREATE TABLE {name} (LIKE clicks INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
             await connection.execute(
-                f"ALTER TABLE clicks ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{stop}')"
+                f"ALTER TABLE clicks ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({stop})"
             )
+
+
+def _bound(month: Month) -> str:
+    """The first instant of a month; after the calendar's last there is none."""
+    year, number = month
+    return f"'{datetime(year, number, 1, tzinfo=UTC).isoformat()}'" if year <= MAXYEAR else "MAXVALUE"
