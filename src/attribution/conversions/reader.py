@@ -67,10 +67,14 @@ class ConversionReader:
             judgement = replace(judgement, rule=replace(judgement.rule, model=model))
         codes = (await facts.code_books([conversion]))[conversion.program_id]
         named = await facts.named_clicks([conversion])
-        path = await facts.visitor_clicks([conversion], [since_us(conversion, judgement)])
+        since = [since_us(conversion, judgement)]
+        # With a thousand newer ones, what decided the credit, or its absence, still counts.
+        path = await facts.visitor_clicks([conversion], since)
+        older = await facts.older_clicks([conversion], since)
         newest, count = await facts.all_clicks(conversion, TOUCHES_LISTED)
         conversion_id = conversion.conversion_id
-        candidates = merged(named.get(conversion_id, ()), path.get(conversion_id, ()), newest)
+        deciding = (found.get(conversion_id, ()) for found in (named, path, older))
+        candidates = merged(*deciding, newest)
         attribution = attribute(conversion.facts, candidates, judgement, codes)
         return conversion, attribution, max(0, count - TOUCHES_LISTED)
 
