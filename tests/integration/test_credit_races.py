@@ -1,7 +1,7 @@
 """Moments between two transactions at which a credit could be lost, each held open."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,14 @@ from tests.support.worlds import (
 
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.conversion_intake import ConversionIntake
+from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.postgres import Database
 from attribution.conversions.attributor import Attributor, AttributorPolicy
+from attribution.conversions.reader import ConversionReader
 from attribution.domain.click_id import make_click_id
 from attribution.domain.conversions import ConversionMessage, ConversionStatus
 from attribution.domain.ids import ProgramId
+from attribution.domain.programs import Program
 from attribution.settings import Settings
 
 if TYPE_CHECKING:
@@ -76,6 +79,14 @@ class Service:
 
     async def settle(self) -> None:
         await until_idle(self.database)
+
+    async def explain(self, message: ConversionMessage) -> Mapping[str, Any]:
+        program = Program(ProgramId(PROGRAM), "programme-1", "EUR", "UTC", "click_id")
+        explained = await ConversionReader(CreditTable(self.database), TOKENS).attribution(
+            program, *message.key, None
+        )
+        assert explained is not None
+        return explained
 
     async def assert_right(self, clicks: list[Click], orders: list[Order]) -> None:
         await self.settle()

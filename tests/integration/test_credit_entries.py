@@ -1,0 +1,134 @@
+"""Credits are append-only, and a conversion stays with the rule that first credited it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest_asyncio
+from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
+from tests.support.recorded import recorded
+from tests.support.reference import Version, World
+from tests.support.worlds import HOUR, START, add_rule, found_program, token_of
+
+from attribution.adapters.postgres import Database
+from attribution.conversions.reader import TOUCHES_LISTED
+from attribution.domain.conversions import ConversionMessage, ConversionStatus
+from attribution.settings import Settings
+
+LAST = Version(START - 999 * HOUR, {"default": 10 * HOUR}, "last_touch", rule_id=1)
+EARLY, LATE = click(1, 1, "v1"), click(3, 2, "v1")
+
+
+@pytest_asyncio.fixture
+async def service(database_url: str) -> AsyncIterator[Service]:
+    database = Database(Settings(database_url=database_url))
+    async with database.connection() as connection:
+        await found_program(connection, PROGRAM, World(LINKS, rules=[LAST]))
+    yield Service(database)
+    await database.close()
+
+
+async def entries(service: Service) -> list[tuple[Any, ...]]:
+    """In the order in which they were appended."""
+    async with service.database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT entry_id, recorded_at, influencer_id, weight, gross_minor, net_minor"
+            " FROM credit_entries ORDER BY entry_id"
+        )
+    return [tuple(row) for row in rows]
+
+
+async def queue_all(service: Service) -> None:
+    async with service.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO credit_queue (program_id, conversion_id) SELECT program_id, conversion_id FROM conversions"
+        )
+
+
+async def make_rule(service: Service, rule: Version) -> None:
+    async with service.database.connection() as connection:
+        await add_rule(connection, PROGRAM, rule)
+
+
+async def land(service: Service, *clicks: Any) -> None:
+    await service.store(*clicks)
+    await service.reopen(*clicks)
+    await service.settle()
+
+
+async def test_judging_again_appends_nothing(service: Service) -> None:
+    await land(service, EARLY, LATE)
+    await service.accept(sale("A", 5, visitor_id="v1"), sale("B", 50, visitor_id="v1"))
+    await service.settle()
+    before = await entries(service)
+    await queue_all(service)
+    await service.settle()
+    assert await entries(service) == before
+    assert len(before) == 2
+
+
+async def test_a_change_appends_what_differs_and_rewrites_nothing(service: Service) -> None:
+    """A late click moves the credit from one influencer to the other; a cancellation takes the money back."""
+    await land(service, EARLY)
+    await service.accept(sale("A", 5, visitor_id="v1"))
+    await service.settle()
+    first = await entries(service)
+    await land(service, LATE)
+    moved = await entries(service)
+    assert moved[: len(first)] == first
+    assert [row[2:] for row in moved] == [(1, 1, 100, 100), (1, -1, -100, -100), (2, 1, 100, 100)]
+    await service.accept(_cancelled(sale("A", 5, update=1, visitor_id="v1")))
+    await service.settle()
+    cancelled = await entries(service)
+    assert cancelled[: len(moved)] == moved
+    assert [row[2:] for row in cancelled[len(moved) :]] == [(2, 0, 0, -100)]
+
+
+def _cancelled(message: ConversionMessage) -> ConversionMessage:
+    return replace(message, status=ConversionStatus.CANCELLED)
+
+
+async def test_a_late_rule_judges_only_what_has_no_credit_yet(service: Service) -> None:
+    """Even one that is effective in the past: a credited conversion stays with its rule, whatever it hears later."""
+    await land(service, EARLY, LATE)
+    credited, uncredited = sale("A", 5, visitor_id="v1"), sale("B", 50, visitor_id="v1")
+    await service.accept(credited, uncredited)
+    await service.settle()
+    assert (await recorded(service.database, PROGRAM))[uncredited.key].reason == "outside_window"
+    await make_rule(service, Version(START - HOUR, {"default": 100 * HOUR}, "first_touch", rule_id=2))
+    await queue_all(service)
+    await service.settle()
+    now = await recorded(service.database, PROGRAM)
+    assert (now[credited.key].rule_id, [t.influencer for t in now[credited.key].credits]) == (1, [2])
+    assert (now[uncredited.key].rule_id, [t.influencer for t in now[uncredited.key].credits]) == (2, [1])
+    await land(service, click(4, 1, "v1"))
+    now = await recorded(service.database, PROGRAM)
+    assert (now[credited.key].rule_id, [t.influencer for t in now[credited.key].credits]) == (1, [1])
+
+
+async def test_a_pending_order_is_credited_from_its_click_id_and_refined_by_the_row(service: Service) -> None:
+    """The row names the visitor, whose later click then wins."""
+    message = sale("A", 5, click_id=token_of(EARLY))
+    await land(service, LATE)
+    await service.accept(message)
+    await service.settle()
+    pending = (await recorded(service.database, PROGRAM))[message.key]
+    assert (pending.status, [target.influencer for target in pending.credits]) == ("pending", [1])
+    await land(service, EARLY)
+    refined = (await recorded(service.database, PROGRAM))[message.key]
+    assert (refined.status, [target.influencer for target in refined.credits]) == ("attributed", [2])
+
+
+async def test_an_explanation_lists_the_newest_thousand_and_counts_the_rest(service: Service) -> None:
+    """The credit and its reason are those that are recorded, however many clicks came after the order."""
+    old = click(1, 1, "v1")
+    await land(service, old, *(click(100 + number, 1, "v1") for number in range(TOUCHES_LISTED + 4)))
+    message = sale("A", 50, visitor_id="v1")
+    await service.accept(message)
+    await service.settle()
+    stored = (await recorded(service.database, PROGRAM))[message.key]
+    explained = await service.explain(message)
+    assert (explained["status"], explained["reason"]) == (stored.status, stored.reason)
+    assert stored.reason == "outside_window"
+    assert len(explained["touches"]) == TOUCHES_LISTED
+    assert explained["more_touches"] == 5
