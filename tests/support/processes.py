@@ -1,6 +1,7 @@
 """Processes under test: whether they live, and stopping them in their tracks with all their children."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP, Signals
 
@@ -27,6 +28,8 @@ def children(pid: int) -> list[int]:
 
 
 def _send_to_tree(pid: int, signal: Signals) -> None:
-    os.kill(pid, signal)
-    for child in children(pid):
-        _send_to_tree(child, signal)
+    # One that ends meanwhile is neither paused nor resumed.
+    with suppress(ProcessLookupError, FileNotFoundError):
+        os.kill(pid, signal)
+        for child in children(pid):
+            _send_to_tree(child, signal)

@@ -14,13 +14,19 @@ from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.domain.conversions import Acceptance, ConversionMessage
 from attribution.domain.ids import ProgramId
 from attribution.domain.programs import Program
-from attribution.errors import DatabaseUnavailableError, UnavailableError
+from attribution.errors import (
+    ConflictError,
+    DatabaseUnavailableError,
+    RejectedRowsError,
+    UnavailableError,
+)
 from attribution.journal import Corrupt, Journal, JournalDirectory, JournalReader, Position, split_frames
 
 _log = structlog.get_logger(__name__)
 _DATABASE_PATIENCE_S = 2.0
 """An order system waits five seconds for its answer."""
 _RETRY_S = 1.0
+_REPORT_S = 0.4
 _BATCH_RECORDS = 100
 _BEGINNING = Position(0, 0)
 Report = Callable[[UUID, int], Awaitable[object]]
@@ -34,21 +40,31 @@ class Inbox:
         self._intake = intake
         self._journal = journal
         self._writing = asyncio.Lock()
+        self._late: set[asyncio.Task[list[Acceptance]]] = set()
 
     async def accept(self, program: Program, messages: Sequence[ConversionMessage]) -> list[Acceptance]:
         """`stored` for all that the journal keeps, as what else they are shows only in the database.
 
         Raises `UnavailableError` when neither database nor journal takes them.
         """
-        try:
-            async with asyncio.timeout(_DATABASE_PATIENCE_S):
-                acceptances = await self._intake.accept(program.program_id, messages)
-        except (DatabaseUnavailableError, TimeoutError):
+        storing = asyncio.create_task(self._intake.accept(program.program_id, messages), name="store orders")
+        await asyncio.wait({storing}, timeout=_DATABASE_PATIENCE_S)
+        if storing.done() and not isinstance(storing.exception(), DatabaseUnavailableError):
+            acceptances = storing.result()
+        else:
+            self._leave(storing)
             await self._keep(program.program_id, messages)
             acceptances = [Acceptance.STORED] * len(messages)
         for acceptance in acceptances:
             metrics.CONVERSIONS_ACCEPTED.labels(acceptance.value).inc()
         return acceptances
+
+    def _leave(self, storing: "asyncio.Task[list[Acceptance]]") -> None:
+        """To end in its own time: a driver takes many seconds to give up a database that hangs."""
+        self._late.add(storing)
+        storing.add_done_callback(self._late.discard)
+        storing.add_done_callback(lambda late: late.cancelled() or late.exception())
+        storing.cancel()
 
     async def _keep(self, program_id: ProgramId, messages: Sequence[ConversionMessage]) -> None:
         async with self._writing:
@@ -75,7 +91,7 @@ class Inbox:
                     async with self._writing:
                         await self._retire(replayer)
                 await _attempt(report(self._journal.directory.journal_id, began_us))
-            await asyncio.sleep(_RETRY_S if self._journal.end.offset else _RETRY_S / 5)
+            await asyncio.sleep(_RETRY_S if self._journal.end.offset else _REPORT_S)
 
     async def _retire(self, replayer: "Replayer") -> None:
         if await replayer.step(self._journal.end):
@@ -104,11 +120,23 @@ class Replayer:
 
     async def _replay(self, record: bytes | Corrupt) -> None:
         if isinstance(record, Corrupt):
-            metrics.CONVERSIONS_CORRUPT.inc()
-            _log.error("order_journal_corrupt", bytes=len(record.data), journal=str(self._directory.path))
+            self._set_aside(record.data, "no frame with a right checksum")
             return
-        program_id, messages = decode(record)
-        await self._intake.accept(program_id, messages)
+        try:
+            program_id, messages = decode(record)
+            await self._intake.accept(program_id, messages)
+        except (RejectedRowsError, ConflictError, ValueError, TypeError, KeyError) as error:
+            self._set_aside(record, str(error))
+
+    def _set_aside(self, data: bytes, reason: str) -> None:
+        """For an operator to look at: it was accepted, so it is kept, and it holds up no other."""
+        path = self._directory.path / "rejected"
+        with path.open("ab") as file:
+            file.write(data + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        metrics.CONVERSIONS_CORRUPT.inc()
+        _log.error("orders_set_aside", bytes=len(data), reason=reason, file=str(path))
 
     def remove_before(self, segment: int) -> None:
         self._reader.close()
