@@ -79,9 +79,9 @@ class LinkStore:
             return {}
         oldest = time.time() - self._fresh_s
         return {
-            slug: (decode_link(link), float(read_at) >= oldest)
-            for slug, (link, read_at) in zip(slugs, replies, strict=True)
-            if link is not None
+            slug: (link, float(read_at) >= oldest)
+            for slug, (copy, read_at) in zip(slugs, replies, strict=True)
+            if copy is not None and (link := _decoded(copy)) is not None
         }
 
     async def _copy(self, links: Iterable[Link], *, announce: bool = False) -> None:
@@ -129,7 +129,8 @@ class LinkStore:
             return await connection.fetch(_SQL["page"], program_id, after, _PAGE)
 
     async def edits(self) -> AsyncIterator[Link | None]:
-        """Links as they change; None after each (re)connection, when edits may have been missed."""
+        """Links as they change; None where edits may have been missed: after each (re)connection, and for what
+        another release says in its own way."""
         while True:
             try:
                 with translated_errors():
@@ -139,7 +140,7 @@ class LinkStore:
                         while True:
                             message = await feed.get_message(ignore_subscribe_messages=True, timeout=1.0)
                             if message is not None:
-                                yield decode_link(message["data"])
+                                yield _decoded(message["data"])
             except StreamUnavailableError as error:
                 _log.warning("link_feed_interrupted", error=str(error))
                 await asyncio.sleep(0.5)
@@ -160,6 +161,15 @@ def decode_link(data: bytes) -> Link:
     fields["forward_query"] = ForwardQuery(fields["forward_query"])
     fields["channel"] = Channel(fields["channel"]) if fields["channel"] else None
     return Link(**fields)
+
+
+def _decoded(data: bytes) -> Link | None:
+    """None for what another release wrote, which knows other fields."""
+    try:
+        return decode_link(data)
+    except (ValueError, TypeError, KeyError) as error:
+        _log.warning("link_not_understood", error=repr(error))
+        return None
 
 
 def _link(row: Row) -> Link:
