@@ -62,11 +62,11 @@ class Stats:
             {str(dimension): list(values) for dimension, values in query.filters.items()},
         )
         zone = ZoneInfo(program.timezone)
-        rows = [_shown(row, query, program.currency, zone) for row in found.rows]
-        rows.sort(key=lambda row: tuple(_order(row[str(d)]) for d in query.group_by))
+        rows = [{**row.dimensions, **_measured(row, query.metrics, program.currency)} for row in found.rows]
+        for dimension in reversed(query.group_by):
+            rows = _sorted(rows, dimension)
         if query.sort is not None:
-            sort = query.sort
-            rows.sort(key=lambda row: _order(row[sort]), reverse=query.descending)
+            rows = _sorted(rows, query.sort, descending=query.descending)
         end = query.offset + query.limit
         return {
             "from": query.start.astimezone(zone),
@@ -75,7 +75,7 @@ class Stats:
             "currency": program.currency,
             "model": "recorded",
             "as_of": found.as_of,
-            "rows": rows[query.offset : end],
+            "rows": [_labelled(row, zone) for row in rows[query.offset : end]],
             "totals": _measured(found.totals, query.metrics, program.currency),
             "definitions": {name: METRICS[name].formula for name in query.metrics},
             "not_additive": [name for name in query.metrics if not METRICS[name].additive],
@@ -87,11 +87,6 @@ class Stats:
         }
 
 
-def _shown(row: StatsRow, query: StatsQuery, currency: str, zone: ZoneInfo) -> dict[str, Any]:
-    dimensions = {str(d): _label(row.dimensions[str(d)], zone) for d in query.group_by}
-    return dimensions | _measured(row, query.metrics, currency)
-
-
 def _measured(row: StatsRow, metrics: Sequence[str], currency: str) -> dict[str, Any]:
     sums = Sums(
         row.clicks, row.bot_clicks, row.unique_visitors, row.conversions, row.orders,
@@ -100,16 +95,28 @@ def _measured(row: StatsRow, metrics: Sequence[str], currency: str) -> dict[str,
     return {name: METRICS[name].value(sums, currency) for name in metrics}
 
 
-def _label(value: Any, zone: ZoneInfo) -> str | None:
-    """An hour is an instant, since a local hour comes twice when clocks go back."""
-    return value.astimezone(zone).isoformat() if isinstance(value, datetime) else value
+def _labelled(row: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:
+    """An hour is an instant until here, since a local hour comes twice when clocks go back."""
+    return {
+        name: value.astimezone(zone).isoformat() if isinstance(value, datetime) else value
+        for name, value in row.items()
+    }
 
 
-def _order(value: Any) -> tuple[bool, Any]:
-    """Numbers and decimal strings by value, ids and labels by text; nulls last."""
-    if value is None:
-        return (True, ())
+def _sorted(rows: Sequence[dict[str, Any]], column: str, *, descending: bool = False) -> list[dict[str, Any]]:
+    """Nulls last in either direction; rows that are equal stay as they are."""
+    valued = [row for row in rows if row[column] is not None]
+    valued.sort(key=lambda row: _order(row[column]), reverse=descending)
+    return valued + [row for row in rows if row[column] is None]
+
+
+def _order(value: Any) -> Any:
+    """Instants by time, numbers and decimal strings by value, all other texts after them."""
+    if isinstance(value, datetime):
+        return value
     try:
-        return (False, (0, Decimal(value), str(value)))
+        number = Decimal(value)
     except ArithmeticError:
-        return (False, (1, Decimal(0), str(value)))
+        number = Decimal("NaN")
+    # A code may be NAN10, which Decimal takes for a number that nothing compares with.
+    return (0, number, str(value)) if number.is_finite() else (1, 0, str(value))
