@@ -1,0 +1,340 @@
+"""Sums over clicks and credits beside those counted by hand, and the answer's shape."""
+
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import pytest_asyncio
+from tests.integration.test_credit_convergence import until_idle
+from tests.support.reference import WHOLE, Click, Code, Link, World
+from tests.support.reference_stats import Question, Sums, count
+from tests.support.worlds import (
+    TOKENS,
+    RandomWorld,
+    found_foreign_program,
+    found_program,
+    order_of,
+    random_world,
+    stored_click,
+)
+
+from attribution.adapters.click_table import ClickTable
+from attribution.adapters.conversion_intake import ConversionIntake
+from attribution.adapters.postgres import Database
+from attribution.adapters.stats_table import StatsRow, StatsTable
+from attribution.domain.click_id import make_click_id
+from attribution.domain.conversions import ConversionMessage, ConversionStatus
+from attribution.domain.ids import ProgramId
+from attribution.domain.instants import to_us
+from attribution.domain.programs import Program
+from attribution.settings import Settings
+from attribution.stats.query import Dimension, Stats, StatsQuery
+
+BERLIN = "Europe/Berlin"
+ZONES = ("UTC", BERLIN, "Asia/Kathmandu", "America/St_Johns")
+DIMENSIONS = tuple(str(dimension) for dimension in Dimension)
+VALUES = {
+    "influencer": ("1", "2", "3", "none"),
+    "campaign": ("1", "2", "none"),
+    "channel": ("instagram", "tiktok", "email", "none"),
+    "post": ("1", "2", "none"),
+    "link": ("1", "2", "3", "none", "77"),
+    "code": ("ANNA15", "anna15", "BELLA", "none"),
+    "conversion_type": ("purchase", "lead", "none"),
+    "month": ("2026-03", "2026-04"),
+    "week": ("2026-03-16", "2026-03-23"),
+    "day": ("2026-03-24", "2026-03-28", "2026-03-29"),
+}
+YEAR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(Settings(database_url=database_url))
+    async with database.connection() as connection:
+        await found_foreign_program(connection)
+    yield database
+    await database.close()
+
+
+async def load(database: Database, program: int, world: RandomWorld, zone: str = "UTC") -> None:
+    async with database.connection() as connection:
+        await found_program(connection, program, world.world, timezone=zone)
+    clicks = [stored_click(program, click, world.world) for click in world.world.clicks]
+    await ClickTable(database).store(clicks, [], [])
+    if world.messages:
+        await ConversionIntake(database, TOKENS).accept(ProgramId(program), world.messages)
+    await until_idle(database)
+
+
+def by_labels(rows: Sequence[StatsRow], group_by: Sequence[str]) -> dict[Any, tuple[int, ...]]:
+    assert len({tuple(row.dimensions[name] for name in group_by) for row in rows}) == len(rows)
+    return {
+        tuple(row.dimensions[name] for name in group_by): (
+            row.clicks, row.bot_clicks, row.unique_visitors, int(row.conversions * WHOLE),
+            int(row.orders * WHOLE), row.gross_minor, row.net_minor, row.discount_minor,
+        )
+        for row in rows
+    }  # fmt: skip
+
+
+def counted(sums: Sums) -> tuple[int, ...]:
+    return (
+        sums.clicks, sums.bot_clicks, len(sums.visitors), sums.conversions,
+        sums.orders, sums.gross, sums.net, sums.discount,
+    )  # fmt: skip
+
+
+def question(rng: random.Random, zone: str, group_by: Sequence[str]) -> Question:
+    start, end = sorted(datetime(2026, 3, 20, tzinfo=UTC) + timedelta(hours=rng.randrange(300)) for _ in range(2))
+    names = rng.sample(sorted(VALUES), rng.choice((0, 0, 1, 2)))
+    filters = {name: rng.sample(VALUES[name], rng.randrange(1, 3)) for name in names}
+    return Question("EUR", ZoneInfo(zone), *rng.choice((YEAR, (start, end))), group_by, filters)
+
+
+async def test_sums_are_those_counted_by_hand(database: Database) -> None:
+    """Every dimension and combinations, filters, periods and zones; rows and totals; money of one currency."""
+    table = StatsTable(database)
+    for seed in range(8):
+        rng = random.Random(seed)  # noqa: S311
+        world = random_world(seed, currencies=("EUR", "EUR", "USD"))
+        zone = ZONES[seed % len(ZONES)]
+        await load(database, seed + 1, world, zone)
+        groupings = [[name] for name in DIMENSIONS] + [rng.sample(DIMENSIONS, rng.randrange(4)) for _ in range(9)]
+        for group_by in groupings:
+            asked = question(rng, zone, group_by)
+            answer = await table.read(
+                ProgramId(seed + 1), "EUR", zone, asked.start, asked.end, group_by, asked.filters
+            )
+            expected = {labels: counted(sums) for labels, sums in count(world.world, asked).items()}
+            assert by_labels(answer.rows, group_by) == expected, (seed, asked)
+            [total] = by_labels([answer.totals], ()).values()
+            whole = count(
+                world.world, Question(asked.currency, asked.zone, asked.start, asked.end, (), asked.filters)
+            )
+            assert total == counted(whole.get((), Sums())), (seed, asked)
+
+
+# One small programme, read through the answer's shape
+
+LINKS = {1: Link(influencer=1, channel="tiktok"), 2: Link(influencer=2, channel="email"), 3: Link()}
+
+
+def click(moment: str, link: int = 1, visitor: str | None = None, *, bot: bool = False) -> Click:
+    at = to_us(datetime.fromisoformat(moment))
+    unique = f"{link}{visitor}{bot}".encode()[:8].ljust(8, b"\0")
+    return Click(make_click_id(at, unique), at, link, visitor, bot)
+
+
+def sale(external_id: str, moment: str, minor: int, **fields: Any) -> ConversionMessage:
+    at = datetime.fromisoformat(moment).astimezone(UTC)
+    defaults: dict[str, Any] = {"status": ConversionStatus.CONFIRMED, "currency": "EUR", "type": "purchase"}
+    return ConversionMessage(
+        source="shop", external_id=external_id, updated_at=at, occurred_at=at, gross_minor=minor,
+        **(defaults | fields),
+    )  # fmt: skip
+
+
+def world_of(
+    clicks: Sequence[Click], messages: Sequence[ConversionMessage] = (), codes: Sequence[Code] = ()
+) -> RandomWorld:
+    orders = [order_of(message) for message in messages]
+    return RandomWorld(World(LINKS, clicks, orders, codes=codes), tuple(messages))
+
+
+async def ask(database: Database, *group_by: str, program: int = 1, **fields: Any) -> Mapping[str, Any]:
+    period = {"start": fields.pop("start", YEAR[0]), "end": fields.pop("end", YEAR[1])}
+    query = StatsQuery(group_by=[Dimension(name) for name in group_by], **period, **fields)
+    zone = fields.get("zone", BERLIN)
+    programme = Program(ProgramId(program), f"programme-{program}", "EUR", zone, "click_id")
+    return await Stats(StatsTable(database)).query(programme, query)
+
+
+async def test_the_answer_says_what_was_asked_and_how_it_was_counted(database: Database) -> None:
+    clicks = [click(f"2026-03-2{day}T12:00:00+01:00", visitor="v") for day in range(3)]
+    await load(database, 1, world_of(clicks, [sale("A", "2026-03-23T12:00:00+01:00", 1_000, visitor_id="v")]), BERLIN)
+    answer = await ask(
+        database, "influencer", metrics=("clicks", "unique_visitors", "revenue", "conversion_rate", "aov")
+    )
+    assert answer["rows"] == [
+        {
+            "influencer": "1", "clicks": 3, "unique_visitors": 1, "revenue": "10.00",
+            "conversion_rate": "0.333333333333", "aov": "10",
+        }
+    ]  # fmt: skip
+    assert answer["totals"] == {name: value for name, value in answer["rows"][0].items() if name != "influencer"}
+    assert (answer["timezone"], answer["currency"], answer["next_offset"]) == (BERLIN, "EUR", None)
+    assert answer["from"].isoformat() == "2026-01-01T01:00:00+01:00"
+    assert set(answer["definitions"]) == {"clicks", "unique_visitors", "revenue", "conversion_rate", "aov"}
+    assert set(answer["not_additive"]) == {"unique_visitors", "conversion_rate", "aov"}
+
+
+async def test_nothing_is_zero_and_a_ratio_of_nothing_null(database: Database) -> None:
+    await load(database, 1, world_of([]))
+    answer = await ask(database, "influencer")
+    assert answer["rows"] == []
+    assert answer["totals"] == {
+        "clicks": 0, "bot_clicks": 0, "unique_visitors": 0, "conversions": 0, "orders": 0,
+        "gross_revenue": "0.00", "revenue": "0.00", "discount": "0.00", "conversion_rate": None, "aov": None,
+    }  # fmt: skip
+
+
+async def test_the_period_is_half_open(database: Database) -> None:
+    """An instant at its start is in, one at its end is not; of clicks and of conversions alike."""
+    start, end = datetime(2026, 3, 20, tzinfo=UTC), datetime(2026, 3, 21, tzinfo=UTC)
+    moments = [
+        "2026-03-19T23:59:59.999999Z",
+        "2026-03-20T00:00:00Z",
+        "2026-03-20T23:59:59.999999Z",
+        "2026-03-21T00:00:00Z",
+    ]
+    messages = [sale(moment, moment, 100) for moment in moments]
+    await load(database, 1, world_of([click(moment) for moment in moments], messages))
+    totals = (await ask(database, start=start, end=end))["totals"]
+    assert (totals["clicks"], totals["orders"], totals["revenue"]) == (2, 2, "2.00")
+
+
+@pytest.mark.parametrize(
+    ("date", "hours", "twice"),
+    [("2026-03-29", 23, None), ("2026-10-25", 25, "02:00"), ("2026-11-20", 24, None)],
+)
+async def test_a_day_has_the_hours_its_zone_gives_it(
+    database: Database, date: str, hours: int, twice: str | None
+) -> None:
+    """23 when clocks go forward, 25 when they go back, with an hour that comes twice, told apart by its offset."""
+    midnight = datetime.fromisoformat(date).replace(tzinfo=ZoneInfo(BERLIN)).astimezone(UTC)
+    clicks = [click((midnight + timedelta(minutes=30 * half)).isoformat()) for half in range(-2, 2 * hours + 2)]
+    await load(database, 1, world_of(clicks), BERLIN)
+    days = {row["day"]: row["clicks"] for row in (await ask(database, "day"))["rows"]}
+    assert days[date] == 2 * hours
+    labels = [row["hour"] for row in (await ask(database, "hour", filters={Dimension.DAY: [date]}))["rows"]]
+    assert len(labels) == len(set(labels)) == hours
+    local = [label[11:16] for label in labels]
+    assert [hour for hour in sorted(set(local)) if local.count(hour) == 2] == ([twice] if twice else [])
+    instants = [datetime.fromisoformat(label) for label in labels]
+    assert instants == sorted(instants)
+
+
+async def test_weeks_begin_on_monday_in_the_programmes_zone(database: Database) -> None:
+    """The last minutes of a Sunday in Berlin belong to the week that ends with them."""
+    await load(
+        database, 1, world_of([click("2026-03-29T23:59:59+02:00"), click("2026-03-30T00:00:00+02:00")]), BERLIN
+    )
+    rows = (await ask(database, "week", "month", metrics=("clicks",)))["rows"]
+    assert rows == [
+        {"week": "2026-03-23", "month": "2026-03", "clicks": 1},
+        {"week": "2026-03-30", "month": "2026-03", "clicks": 1},
+    ]
+
+
+async def test_unique_visitors_are_humans_and_those_without_a_cookie_each_one(database: Database) -> None:
+    clicks = [
+        click("2026-03-20T10:00:00Z", 1, "v"), click("2026-03-20T11:00:00Z", 2, "v"),
+        click("2026-03-20T12:00:00Z", 1), click("2026-03-20T13:00:00Z", 1),
+        click("2026-03-20T14:00:00Z", 1, "bot", bot=True),
+    ]  # fmt: skip
+    await load(database, 1, world_of(clicks))
+    answer = await ask(database, "link", metrics=("clicks", "bot_clicks", "unique_visitors"))
+    assert answer["rows"] == [
+        {"link": "1", "clicks": 3, "bot_clicks": 1, "unique_visitors": 3},
+        {"link": "2", "clicks": 1, "bot_clicks": 0, "unique_visitors": 1},
+    ]
+    assert answer["totals"] == {"clicks": 4, "bot_clicks": 1, "unique_visitors": 3}
+
+
+async def test_cancelled_orders_count_nowhere_and_other_currencies_apart(database: Database) -> None:
+    """Money of another currency is in no sum, and the answer says of how many conversions."""
+    at = "2026-03-20T10:00:00Z"
+    messages = [
+        sale("A", at, 100), sale("B", at, 700, status=ConversionStatus.CANCELLED), sale("C", at, 900, currency="USD"),
+        sale("D", at, 900, currency="USD", status=ConversionStatus.CANCELLED), sale("E", at, 50, type="lead"),
+    ]  # fmt: skip
+    await load(database, 1, world_of([], messages))
+    answer = await ask(database, metrics=("conversions", "orders", "revenue"))
+    assert answer["totals"] == {"conversions": 3, "orders": 2, "revenue": "1.00"}
+    assert answer["other_currencies"] == [{"currency": "USD", "conversions": 1}]
+
+
+async def test_conversions_without_credit_stand_in_the_row_of_nulls(database: Database) -> None:
+    """So that the rows add up to the totals; `none` finds them."""
+    clicks = [click("2026-03-20T10:00:00Z", 1, "v")]
+    messages = [sale("A", "2026-03-20T11:00:00Z", 100, visitor_id="v"), sale("B", "2026-03-20T11:00:00Z", 11)]
+    await load(database, 1, world_of(clicks, messages))
+    rows = (await ask(database, "influencer", metrics=("orders", "revenue")))["rows"]
+    assert rows == [
+        {"influencer": "1", "orders": 1, "revenue": "1.00"}, {"influencer": None, "orders": 1, "revenue": "0.11"},
+    ]  # fmt: skip
+    nobodys = await ask(database, filters={Dimension.INFLUENCER: ["none"]}, metrics=("orders", "revenue"))
+    assert nobodys["totals"] == {"orders": 1, "revenue": "0.11"}
+
+
+async def test_rows_are_sorted_by_value_with_nulls_last_in_either_direction(database: Database) -> None:
+    """Ids as numbers, not as text; what has no value stands at the end."""
+    clicks = [click("2026-03-20T10:00:00Z", 1, f"v{n}") for n in range(10)] + [click("2026-03-20T10:00:00Z", 2, "v")]
+    messages = [sale("A", "2026-03-20T11:00:00Z", 100, visitor_id="v"), sale("B", "2026-03-20T11:00:00Z", 100)]
+    await load(database, 1, world_of(clicks, messages))
+
+    async def influencers(sort: str, *, descending: bool) -> list[str | None]:
+        answer = await ask(database, "influencer", sort=sort, descending=descending)
+        return [row["influencer"] for row in answer["rows"]]
+
+    assert await influencers("clicks", descending=False) == [None, "2", "1"]
+    assert await influencers("clicks", descending=True) == ["1", "2", None]
+    assert await influencers("conversion_rate", descending=False) == ["1", "2", None]
+    assert await influencers("conversion_rate", descending=True) == ["2", "1", None]
+    assert await influencers("influencer", descending=True) == ["2", "1", None]
+
+
+async def test_a_code_that_reads_as_a_number_is_sorted_as_any_other(database: Database) -> None:
+    """Nan's code NAN10, infinity and exponents are texts that influencers chose."""
+    names = ["NAN10", "sNaN", "INF", "1E5", "20", "3", "ZOE"]
+    messages = [sale(name, "2026-03-20T11:00:00Z", 100, discount_codes=(name,)) for name in names]
+    await load(database, 1, world_of([], messages, [Code(name, 1, "always") for name in names]))
+    codes = [row["code"] for row in (await ask(database, "code"))["rows"]]
+    assert sorted(codes) == sorted(names)
+    assert codes.index("3") < codes.index("20")
+
+
+async def test_pages_are_parts_of_one_order(database: Database) -> None:
+    clicks = [click(f"2026-03-{day}T10:00:00Z") for day in range(10, 20)]
+    await load(database, 1, world_of(clicks))
+    whole = (await ask(database, "day", metrics=("clicks",)))["rows"]
+    paged: list[Any] = []
+    offset: int | None = 0
+    while offset is not None:
+        page = await ask(database, "day", metrics=("clicks",), limit=4, offset=offset)
+        paged += page["rows"]
+        offset = page["next_offset"]
+        assert page["totals"] == {"clicks": 10}
+    assert paged == whole
+    assert len(whole) == 10
+
+
+async def test_as_of_is_before_everything_that_is_not_counted_yet(database: Database) -> None:
+    """Unknown while no consumer reported; then its report; then the oldest conversion that waits for its credit."""
+    await load(database, 1, world_of([]))
+    assert (await ask(database))["as_of"] == datetime(1970, 1, 1, tzinfo=UTC)
+    await ClickTable(database).report_watermark(0, to_us(datetime(2026, 3, 20, tzinfo=UTC)))
+    assert (await ask(database))["as_of"] == datetime(2026, 3, 20, tzinfo=UTC)
+    far = to_us(datetime(2100, 1, 1, tzinfo=UTC))
+    await ClickTable(database).report_watermark(0, far)
+    await ConversionIntake(database, TOKENS).accept(ProgramId(1), [sale("A", "2026-03-20T10:00:00Z", 100)])
+    waiting = await ask(database)
+    again = await ask(database)
+    assert waiting["totals"]["orders"] == 0
+    assert waiting["as_of"] == again["as_of"]
+    await until_idle(database)
+    done = await ask(database)
+    assert done["totals"]["orders"] == 1
+    assert done["as_of"] > waiting["as_of"]
+
+
+async def test_a_programme_sees_only_its_own(database: Database) -> None:
+    at = "2026-03-20T10:00:00Z"
+    await load(database, 1, world_of([click(at)], [sale("A", at, 100)]))
+    await load(database, 2, world_of([click(at), click(at, 2)], [sale("A", at, 1), sale("B", at, 1)]))
+    assert (await ask(database, metrics=("clicks", "orders")))["totals"] == {"clicks": 1, "orders": 1}
+    assert (await ask(database, metrics=("clicks", "orders"), program=2))["totals"] == {"clicks": 2, "orders": 2}
