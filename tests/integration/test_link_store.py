@@ -83,7 +83,7 @@ async def stores(database_url: str, redis_url: str) -> AsyncIterator[Stores]:
 
 async def destination(store: LinkStore, slug: str = "anna") -> str | None:
     link = (await store.find([slug])).get(slug)
-    return link and link.destination
+    return link.destination if link is not None else None
 
 
 @asynccontextmanager
