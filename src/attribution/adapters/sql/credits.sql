@@ -98,9 +98,13 @@ SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[])
      AS w (program_id, conversion_id, customer_id, occurred_at, since)
 CROSS JOIN LATERAL visitors_named(w.program_id, w.conversion_id, w.customer_id, w.occurred_at) AS visitors (visitor_id)
-JOIN clicks k
-  ON k.program_id = w.program_id AND k.visitor_id = visitors.visitor_id
- AND k.clicked_at BETWEEN w.since AND w.occurred_at;
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM clicks c
+    WHERE c.program_id = w.program_id AND c.visitor_id = visitors.visitor_id
+      AND c.clicked_at BETWEEN w.since AND w.occurred_at
+    OFFSET 0  -- Else the planner may look up the visitor alone, over all time, and filter afterwards.
+) k;
 
 -- name: older_clicks
 -- What tells why there is no credit: of each visitor the newest touch, and the newest bot, before `since`.
