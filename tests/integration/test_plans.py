@@ -1,0 +1,165 @@
+"""The hot statements use their indexes, and look only into the partitions they need, once tables have some size."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest_asyncio
+from tests.support.reference import World
+from tests.support.worlds import found_program
+
+from attribution.adapters.click_table import ClickTable
+from attribution.adapters.postgres import Database
+from attribution.adapters.statements import statements
+from attribution.settings import Settings
+
+if TYPE_CHECKING:
+    from attribution.adapters.postgres import Connection
+
+OCCURRED = datetime(2026, 3, 20, tzinfo=UTC)
+FILL = """
+INSERT INTO clicks (program_id, clicked_at, click_id, link_id, is_bot, agent_class, visitor_id)
+SELECT 1, at, gen_random_uuid(), 1, false, 'browser', 'v' || n % 500
+FROM generate_series(1, 6000) n, LATERAL (SELECT timestamptz '2026-01-01Z' + n * interval '20 minutes' AS at) t;
+INSERT INTO links (program_id, slug, destination, forward_query, status)
+SELECT 1, 'slug' || n, 'https://shop.example/', 'none', 'active' FROM generate_series(1, 6000) n;
+INSERT INTO conversions (
+    program_id, source, type, external_id, updated_at, content_hash, status, occurred_at, currency, gross_minor,
+    discount_minor, visitor_id, customer_id, click_state, discount_codes
+)
+SELECT 1, 'shop', 'purchase', n::text, now(), '', 'confirmed', timestamptz '2026-01-01Z' + n * interval '20 minutes',
+       'EUR', 1, 0, 'v' || n % 500, 'c' || n % 500, NULL, '{}'
+FROM generate_series(1, 6000) n;
+INSERT INTO conversion_visitors (program_id, visitor_id, conversion_id)
+SELECT 1, visitor_id, conversion_id FROM conversions;
+INSERT INTO credit_queue (program_id, conversion_id) SELECT 1, conversion_id FROM conversions;
+INSERT INTO credit_entries (
+    program_id, conversion_id, recorded_at, via, weight, gross_minor, net_minor, discount_minor
+)
+SELECT 1, conversion_id, now(), 'none', 1, 1, 1, 0 FROM conversions;
+INSERT INTO awaited_clicks (program_id, click_id, conversion_id)
+SELECT 1, gen_random_uuid(), conversion_id FROM conversions;
+"""
+
+
+@pytest_asyncio.fixture
+async def connection(database_url: str) -> AsyncIterator["Connection"]:
+    database = Database(Settings(database_url=database_url))
+    await ClickTable(database).ensure_partitions([(2026, month) for month in range(1, 7)])
+    async with database.connection() as connection:
+        await found_program(connection, 1, World({}))
+        await connection.execute(FILL)
+        await connection.execute("ANALYZE")
+        yield connection
+    await database.close()
+
+
+def nodes(plan: Any) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+class Plan:
+    """Only of what was really executed."""
+
+    def __init__(self, explained: Any) -> None:
+        self._nodes = [node for node in nodes(explained[0]["Plan"]) if node["Actual Loops"] > 0]
+
+    @property
+    def scanned_whole(self) -> set[str]:
+        return {node["Relation Name"] for node in self._nodes if node["Node Type"] == "Seq Scan"}
+
+    @property
+    def indexes(self) -> set[str]:
+        return {node["Index Name"] for node in self._nodes if "Index Name" in node}
+
+    @property
+    def reached(self) -> set[str]:
+        return {node["Relation Name"] for node in self._nodes if "Relation Name" in node}
+
+    @property
+    def sorts(self) -> bool:
+        return any(node["Node Type"].endswith("Sort") for node in self._nodes)
+
+
+async def explain(connection: "Connection", noun: str, name: str, *arguments: object) -> Plan:
+    """Of the statement as it is when it really runs."""
+    prefix = "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, FORMAT JSON) "
+    return Plan(orjson.loads(await connection.fetchval(prefix + statements(noun)[name], *arguments)))
+
+
+def of_orders(customer: str | None = "c7") -> tuple[list[Any], ...]:
+    """The columns of a batch of 20 orders: programme, conversion, customer, moment, and since when touches count."""
+    ids = list(range(1_000, 1_020))
+    since = OCCURRED - timedelta(days=30)
+    return [1] * 20, ids, [customer] * 20, [OCCURRED] * 20, [since] * 20
+
+
+async def test_touches_are_found_by_visitor_in_the_months_of_the_window(connection: "Connection") -> None:
+    """An order of March with a window of thirty days looks into February and March only, by the visitor's index."""
+    plan = await explain(connection, "credits", "visitor_clicks", *of_orders())
+    assert not plan.scanned_whole
+    assert {name for name in plan.reached if name.startswith("clicks_")} == {"clicks_2026_02", "clicks_2026_03"}
+    assert {"clicks_2026_02_program_id_visitor_id_clicked_at_idx"} <= plan.indexes
+
+
+async def test_the_reason_is_found_by_visitor_in_the_months_before(connection: "Connection") -> None:
+    """The newest older click of a visitor is one step down the index, from the newest month back."""
+    plan = await explain(connection, "credits", "older_clicks", *of_orders())
+    assert not plan.scanned_whole
+    assert not {"clicks_2026_03", "clicks_2026_04"} & plan.reached
+
+
+async def test_a_named_click_is_found_by_its_key(connection: "Connection") -> None:
+    [click] = await connection.fetch("SELECT clicked_at, click_id FROM clicks OFFSET 3000 LIMIT 1")
+    arguments = [1], [1_000], [click["click_id"]], [click["clicked_at"]], [1]
+    plan = await explain(connection, "credits", "named_clicks", *arguments)
+    assert not plan.scanned_whole
+    assert len({name for name in plan.reached if name.startswith("clicks_")}) == 1
+
+
+async def test_a_slug_is_found_by_its_index(connection: "Connection") -> None:
+    plan = await explain(connection, "link_store", "find", ["slug17", "slug4000"])
+    assert "links_slug_key" in plan.indexes
+    assert "links" not in plan.scanned_whole
+
+
+async def test_the_queue_is_read_in_its_order(connection: "Connection") -> None:
+    """From its beginning and only as far as the batch, without sorting what waits."""
+    plan = await explain(connection, "credits", "queued", 100)
+    assert plan.indexes == {"credit_queue_order"}
+    assert not plan.sorts
+
+
+async def test_later_orders_of_a_customer_are_found_by_their_index(connection: "Connection") -> None:
+    plan = await explain(connection, "credits", "of_customers", [1], ["c7"], [OCCURRED])
+    assert plan.indexes == {"conversions_customer"}
+
+
+async def test_a_landed_click_finds_its_conversions_by_index(connection: "Connection") -> None:
+    """Both those that wait for it and those that name its visitor."""
+    click_id = await connection.fetchval("SELECT click_id FROM clicks LIMIT 1")
+    plan = await explain(connection, "clicks", "reopen", [1], [click_id], [OCCURRED], ["v7"])
+    assert not plan.scanned_whole
+    assert {"awaited_clicks_pkey", "conversion_visitors_pkey"} <= plan.indexes
+
+
+async def test_the_state_of_an_order_is_found_by_its_key(connection: "Connection") -> None:
+    plan = await explain(connection, "intake", "current", 1, ["shop"], ["purchase"], ["17"])
+    assert not plan.scanned_whole
+
+
+async def test_credits_so_far_are_found_by_conversion(connection: "Connection") -> None:
+    plan = await explain(connection, "credits", "credits_now", [1] * 20, list(range(1_000, 1_020)))
+    assert plan.indexes == {"credit_entries_conversion"}
+
+
+async def test_stats_of_a_day_look_into_its_month(connection: "Connection") -> None:
+    """And into the conversions of the day by their moment."""
+    day = (OCCURRED, OCCURRED + timedelta(days=1))
+    plan = await explain(connection, "stats", "rows", 1, *day, "EUR", "UTC", ["influencer"], {})
+    assert not plan.scanned_whole
+    assert {name for name in plan.reached if name.startswith("clicks_")} == {"clicks_2026_03"}
+    assert {"conversions_occurred", "credit_entries_conversion"} <= plan.indexes
