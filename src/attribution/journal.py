@@ -245,6 +245,8 @@ class JournalReader:
 
     def read(self, start: Position, limit: Position) -> Batch | None:
         """The next batch at or after `start`, before `limit`; None when there is nothing left."""
+        if start.segment == limit.segment:
+            return self._batch(start, limit.offset) if start.offset < limit.offset else None
         for segment in self._directory.segments():
             if segment < start.segment or segment > limit.segment:
                 continue

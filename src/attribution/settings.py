@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     """Clicks a worker holds in memory while its journal can't be written (disk full), before it counts losses."""
     ship_batch_clicks: Annotated[int, Field(gt=0, le=10_000)] = 500
     ship_interval_ms: Positive = 100
-    """A batch leaves for the stream when it has so many clicks, or after this time."""
+    """What came in such a time leaves for the stream together, in entries of at most `ship_batch_clicks`."""
     stream_partitions: Annotated[int, Field(gt=0, le=1024)] = 1
     """The same on all machines."""
     stream_budget_bytes: Positive = 256 * 1024 * 1024

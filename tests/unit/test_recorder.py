@@ -48,11 +48,12 @@ class Refusing:
 
 
 async def test_clicks_of_one_turn_are_one_group_on_disk_before_anyone_is_told(journal: Journal) -> None:
-    committed: list[int] = []
-    recorder = ClickRecorder(journal, JournalSync.NONE, committed.append)
+    groups: list[None] = []
+    recorder = ClickRecorder(journal, JournalSync.NONE)
+    recorder.before_commit(lambda: groups.append(None))
     await asyncio.gather(*(recorder.record(record) for record in (b"a", b"b", b"c")))
     assert on_disk(journal) == [b"a", b"b", b"c"]
-    assert committed == [3]
+    assert len(groups) == 1
 
 
 async def test_under_group_sync_nobody_is_told_before_the_fsync_and_none_is_forgotten(
@@ -66,7 +67,7 @@ async def test_under_group_sync_nobody_is_told_before_the_fsync_and_none_is_forg
         synced.append(len(on_disk(journal)))
 
     monkeypatch.setattr(os, "fdatasync", sync)
-    recorder = ClickRecorder(journal, JournalSync.GROUP, lambda _: None)
+    recorder = ClickRecorder(journal, JournalSync.GROUP)
 
     async def tap(number: int) -> None:
         await recorder.record(b"%d" % number)
@@ -82,7 +83,7 @@ async def test_a_full_disk_fails_no_click_and_holds_them_until_it_is_freed(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Refusing(monkeypatch)
-    recorder = ClickRecorder(journal, JournalSync.NONE, lambda _: None)
+    recorder = ClickRecorder(journal, JournalSync.NONE)
     await recorder.record(b"a")
     assert not recorder.writable
     disk.full = False
@@ -95,7 +96,7 @@ async def test_clicks_beyond_the_memory_count_as_lost_and_not_as_journalled(
 ) -> None:
     lost_before, journalled_before = lost(), journalled()
     disk = Refusing(monkeypatch)
-    recorder = ClickRecorder(journal, JournalSync.NONE, lambda _: None)
+    recorder = ClickRecorder(journal, JournalSync.NONE)
     await recorder.record(b"x" * 1000)
     await recorder.record(b"lost 1")
     recorder.record(b"lost 2")
@@ -106,7 +107,7 @@ async def test_clicks_beyond_the_memory_count_as_lost_and_not_as_journalled(
 
 
 async def test_one_who_leaves_takes_no_other_with_him(journal: Journal) -> None:
-    recorder = ClickRecorder(journal, JournalSync.NONE, lambda _: None)
+    recorder = ClickRecorder(journal, JournalSync.NONE)
     first, second = (recorder.record(record) for record in (b"a", b"b"))
     first.cancel()
     await second
@@ -120,7 +121,7 @@ async def test_a_connection_gets_its_answer_after_the_write(journal: Journal) ->
         def answer(self, response: bytes) -> None:
             answers.append((response, len(on_disk(journal))))
 
-    recorder = ClickRecorder(journal, JournalSync.NONE, lambda _: None)
+    recorder = ClickRecorder(journal, JournalSync.NONE)
     recorder.record_for(b"a", Connection(), b"302 a")
     recorder.record_for(b"b", Connection(), b"302 b")
     await eventually(lambda: answers == [(b"302 a", 2), (b"302 b", 2)])

@@ -46,7 +46,7 @@ class Journals:
             stack.callback(directory.release)
             stack.callback(journal.close)
             shipper = await stack.enter_async_context(self._shipper(directory, lambda: journal.end))
-            recorder = ClickRecorder(journal, self._settings.journal_sync, shipper.notify)
+            recorder = ClickRecorder(journal, self._settings.journal_sync)
             stack.push_async_callback(self._last_shipment, recorder, shipper)
             await stack.enter_async_context(background(shipper.run(), "ship clicks"))
             adopter = Adopter(self._root, _CLICKS, _ADOPT_INTERVAL_S, self._finish_clicks)

@@ -19,10 +19,9 @@ class Waiting(Protocol):
 class ClickRecorder:
     """Recording never fails a redirect: while the disk refuses, clicks wait in memory, then count as lost."""
 
-    def __init__(self, journal: Journal, sync: JournalSync, on_commit: Callable[[int], None]) -> None:
+    def __init__(self, journal: Journal, sync: JournalSync) -> None:
         self._journal = journal
         self._sync = sync
-        self._on_commit = on_commit
         self._before_commit: list[Callable[[], None]] = []
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[Waiting, bytes]] = []
@@ -91,7 +90,6 @@ class ClickRecorder:
             metrics.CLICKS_LOST.labels("journal_full").inc(lost)
             metrics.CLICKS_JOURNALLED.inc(self._clicks - lost)
             metrics.JOURNAL_COMMITS.inc()
-            self._on_commit(self._clicks)
             self._clicks = 0
         self._refused = not committed
         if not committed:

@@ -23,6 +23,7 @@ from attribution.journal import Batch, JournalDirectory, JournalReader, Position
 _log = structlog.get_logger(__name__)
 _MARK = re.compile(rb"(\d+) (\d+) (\w+) *\n")
 _BATCHES_A_TRIP = 8
+_ROOM_CHECK_S = 0.25
 _BEGINNING = Position(0, 0)
 _UNKNOWN = ""
 
@@ -31,7 +32,7 @@ _UNKNOWN = ""
 class ShipPolicy:
     batch_clicks: int
     interval_s: float
-    """A batch leaves when it has `batch_clicks`, or after this time."""
+    """What came in such a time leaves together, in batches of at most `batch_clicks`."""
     stream_budget_bytes: int
     retry_s: float = 0.5
     tidy_interval_s: float = 2.0
@@ -78,14 +79,7 @@ class Shipper:
         self._reported = False
         self._position = _BEGINNING
         self._tidied_at = float("-inf")
-        self._wake = asyncio.Event()
-        self._waiting_clicks = 0
-
-    def notify(self, clicks: int) -> None:
-        """So many were committed to the journal; a full batch need not wait for the interval."""
-        self._waiting_clicks += clicks
-        if self._waiting_clicks >= self._policy.batch_clicks:
-            self._wake.set()
+        self._room_until = float("-inf")
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -127,26 +121,17 @@ class Shipper:
     async def _attempt(self) -> None:
         try:
             await self._cycle()
-            await self._pause()
+            await asyncio.sleep(self._policy.interval_s)
         except UnavailableError as error:
             metrics.SHIP_ERRORS.inc()
             _log.warning("shipping_interrupted", journal=self._directory.path.name, error=str(error))
             self._incarnation = _UNKNOWN
             await asyncio.sleep(self._policy.retry_s)
 
-    async def _pause(self) -> None:
-        self._wake.clear()
-        try:
-            async with asyncio.timeout(self._policy.interval_s):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-
     async def _cycle(self) -> None:
         if self._incarnation == _UNKNOWN:
             await self._resume()
         began_us = time.time_ns() // 1000
-        self._waiting_clicks = 0
         end = self._end()
         while batches := self._next_batches(end):
             await self._wait_for_room()
@@ -195,8 +180,11 @@ class Shipper:
         return batches
 
     async def _wait_for_room(self) -> None:
+        if time.monotonic() < self._room_until:
+            return
         while await self._stream.used_bytes() > self._policy.stream_budget_bytes:
             await asyncio.sleep(self._policy.retry_s)
+        self._room_until = time.monotonic() + _ROOM_CHECK_S
 
     async def _ship(self, batches: list[Batch]) -> None:
         await self._stream.append(self._directory.journal_id, batches)
