@@ -134,7 +134,7 @@ class Shipper:
         began_us = time.time_ns() // 1000
         end = self._end()
         while batches := self._next_batches(end):
-            await self._wait_for_room()
+            await self._wait_for_room(len(batches))
             await self._ship(batches)
         await self._report(began_us)
         if time.monotonic() - self._tidied_at > self._policy.tidy_interval_s:
@@ -179,8 +179,9 @@ class Shipper:
             position = batch.end
         return batches
 
-    async def _wait_for_room(self) -> None:
-        if time.monotonic() < self._room_until:
+    async def _wait_for_room(self, batches: int) -> None:
+        """Asked at each trip while there is a backlog, else now and then."""
+        if batches < _BATCHES_A_TRIP and time.monotonic() < self._room_until:
             return
         while await self._stream.used_bytes() > self._policy.stream_budget_bytes:
             await asyncio.sleep(self._policy.retry_s)
