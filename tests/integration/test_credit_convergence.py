@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from attribution.adapters.postgres import Connection
 
 Action = Callable[[], Awaitable[object]]
-WORLDS = 24
-CONCURRENT_WORLDS = 8
+WORLDS = 16
+CONCURRENT_WORLDS = 5
 
 
 @pytest_asyncio.fixture
