@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
@@ -28,6 +30,13 @@ for _name in list(os.environ):  # a developer's own settings are not the tests'
         "WORKERS",
     }:
         del os.environ[_name]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A directory of this run's own: runs that share one take away each other's permissions and files."""
+    if config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="attribution-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

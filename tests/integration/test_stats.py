@@ -216,6 +216,8 @@ async def test_a_day_has_the_hours_its_zone_gives_it(
     assert [hour for hour in sorted(set(local)) if local.count(hour) == 2] == ([twice] if twice else [])
     instants = [datetime.fromisoformat(label) for label in labels]
     assert instants == sorted(instants)
+    [row] = (await ask(database, "hour", filters={Dimension.HOUR: [labels[0]]}))["rows"]
+    assert row["hour"] == labels[0]
 
 
 async def test_weeks_begin_on_monday_in_the_programmes_zone(database: Database) -> None:

@@ -246,7 +246,8 @@ def _verdict(world: World, order: Order, rule: Version, click: Click) -> str:
         return "bot"
     if age < 0:
         return "after_conversion"
-    if age > window(world, order, rule, world.links[click.link].campaign):
+    allowed = window(world, order, rule, world.links[click.link].campaign)
+    if allowed == 0 or age > allowed:
         return "outside_window"
     if age < rule.min_gap:
         return "too_close"

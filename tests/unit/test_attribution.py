@@ -90,10 +90,10 @@ def test_the_window_is_a_closed_interval(age: int, verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "verdict"), [(0, Verdict.CREDITED), (1, Verdict.OUTSIDE_WINDOW), (-1, Verdict.AFTER_CONVERSION)]
+    ("age", "verdict"), [(0, Verdict.OUTSIDE_WINDOW), (1, Verdict.OUTSIDE_WINDOW), (-1, Verdict.AFTER_CONVERSION)]
 )
-def test_a_window_of_zero_holds_its_own_instant(age: int, verdict: Verdict) -> None:
-    """The closed interval of nothing is one instant: only a click of that very microsecond counts."""
+def test_a_window_of_zero_means_never(age: int, verdict: Verdict) -> None:
+    """Not even a click of that very microsecond counts."""
     assert verdicts(judge(touch(age), rule=replace(RULE, windows_us={"purchase": 0}))) == [verdict]
 
 

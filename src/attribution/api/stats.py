@@ -1,7 +1,7 @@
 """/v1/stats: what a brand asks of its programme."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -62,6 +62,13 @@ def _chosen(parameter: str, text: str | None, known: Sequence[str]) -> list[str]
     return names
 
 
+def _instant(parameter: str, text: str) -> datetime:
+    try:
+        return parse_instant(text)
+    except (ValueError, OverflowError):
+        raise _invalid(parameter, "is not a time with an offset, like 2026-11-20T10:00:00+01:00") from None
+
+
 def _moment(parameter: str, text: str, zone: ZoneInfo) -> datetime:
     """An instant, or the beginning of a date in the programme's zone."""
     try:
@@ -85,9 +92,12 @@ def _offset(cursor: str | None) -> int:
     if cursor is None:
         return 0
     try:
-        return int(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        offset = int(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except ValueError:
-        raise _invalid("cursor", "is not a cursor of this list") from None
+        offset = -1
+    if offset < 0:
+        raise _invalid("cursor", "is not a cursor of this list")
+    return offset
 
 
 def _cursor(offset: int | None) -> str | None:
@@ -101,40 +111,42 @@ def _filter_values(parameter: str, text: str) -> list[str]:
     return values
 
 
-class Filters:
+async def _filters(
+    influencer: _Text = None,
+    campaign: _Text = None,
+    channel: _Text = None,
+    post: _Text = None,
+    link: _Text = None,
+    code: _Text = None,
+    conversion_type: _Text = None,
+    month: _Text = None,
+    week: _Text = None,
+    day: _Text = None,
+    hour: _Text = None,
+) -> Mapping[Dimension, list[str]]:
     """Comma lists of values; `none` stands for rows without one."""
-
-    def __init__(
-        self,
-        influencer: _Text = None,
-        campaign: _Text = None,
-        channel: _Text = None,
-        post: _Text = None,
-        link: _Text = None,
-        code: _Text = None,
-        conversion_type: _Text = None,
-        month: _Text = None,
-        week: _Text = None,
-        day: _Text = None,
-    ) -> None:
-        given = {
-            Dimension.INFLUENCER: influencer,
-            Dimension.CAMPAIGN: campaign,
-            Dimension.CHANNEL: channel,
-            Dimension.POST: post,
-            Dimension.LINK: link,
-            Dimension.CODE: code,
-            Dimension.CONVERSION_TYPE: conversion_type,
-            Dimension.MONTH: month,
-            Dimension.WEEK: week,
-            Dimension.DAY: day,
-        }
-        self.values = {d: _filter_values(d, text) for d, text in given.items() if text is not None}
+    given = {
+        Dimension.INFLUENCER: influencer,
+        Dimension.CAMPAIGN: campaign,
+        Dimension.CHANNEL: channel,
+        Dimension.POST: post,
+        Dimension.LINK: link,
+        Dimension.CODE: code,
+        Dimension.CONVERSION_TYPE: conversion_type,
+        Dimension.MONTH: month,
+        Dimension.WEEK: week,
+        Dimension.DAY: day,
+        Dimension.HOUR: hour,
+    }
+    values = {d: _filter_values(d, text) for d, text in given.items() if text is not None}
+    for text in values.get(Dimension.HOUR, ()):
+        _instant("hour", text)
+    return values
 
 
-def _query(
+async def _query(
     program: ProgramOf,
-    filters: Annotated[Filters, Depends()],
+    filters: Annotated[Mapping[Dimension, list[str]], Depends(_filters)],
     start: Annotated[str | None, Query(alias="from", max_length=64)] = None,
     end: Annotated[str | None, Query(alias="to", max_length=64)] = None,
     group_by: Annotated[str | None, Query(max_length=500)] = None,
@@ -156,7 +168,7 @@ def _query(
         end=until,
         group_by=[Dimension(name) for name in dimensions],
         metrics=wanted,
-        filters=filters.values,
+        filters=filters,
         sort=name,
         descending=descending,
         limit=limit,

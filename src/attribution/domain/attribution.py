@@ -202,7 +202,9 @@ def _bar(touch: Touch, occurred_at_us: int, judgement: Judgement) -> Verdict | N
         return Verdict.BOT
     if age_us < 0:
         return Verdict.AFTER_CONVERSION
-    if age_us > judgement.window_us(touch.campaign_id):
+    window_us = judgement.window_us(touch.campaign_id)
+    # A window of zero means never, not "within the same microsecond".
+    if age_us > window_us or window_us == 0:
         return Verdict.OUTSIDE_WINDOW
     if age_us < judgement.rule.min_click_to_conversion_us:
         return Verdict.TOO_CLOSE

@@ -77,7 +77,7 @@ def _consumer(settings: Settings, lifeline: Lifeline) -> Child:
 
 
 async def _until_ready(settings: Settings) -> None:
-    while not await _is_ready(_LOOPBACK.get(settings.host, settings.host), settings.port):  # noqa: ASYNC110
+    while not await _is_ready(_LOOPBACK.get(settings.host, settings.host), settings.port):
         await asyncio.sleep(_POLL_S)
 
 

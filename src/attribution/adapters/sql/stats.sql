@@ -49,6 +49,8 @@ WITH facts AS (
       AND ($7 -> 'month' IS NULL OR $7 -> 'month' ? month)
       AND ($7 -> 'week' IS NULL OR $7 -> 'week' ? week)
       AND ($7 -> 'day' IS NULL OR $7 -> 'day' ? day)
+      AND ($7 -> 'hour' IS NULL
+           OR hour = ANY(ARRAY(SELECT value::timestamptz FROM jsonb_array_elements_text($7 -> 'hour') AS value)))
 )
 SELECT
     CASE WHEN 'influencer' = ANY($6::text[]) THEN influencer END AS influencer,
