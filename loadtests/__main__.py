@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .report import heading
 
-SCENARIOS = ("redirects",)
+SCENARIOS = ("redirects", "end_to_end")
 
 
 def main() -> None:

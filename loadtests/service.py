@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -49,11 +49,10 @@ class Backend:
         finally:
             await connection.close()
 
-    async def value(self, sql: str, *arguments: object) -> int:
+    async def value(self, sql: str, *arguments: object) -> Any:
         connection = await asyncpg.connect(self.database_url)
         try:
-            value: int = await connection.fetchval(sql, *arguments)
-            return value
+            return await connection.fetchval(sql, *arguments)
         finally:
             await connection.close()
 

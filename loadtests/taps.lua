@@ -1,4 +1,4 @@
--- Taps of an Instagram in-app browser. Arguments: number of links, pattern (random, hot, skewed), visitors.
+-- Taps of an Instagram in-app browser. Arguments: number of links, pattern (random, hot, skewed, sequential), visitors.
 local links, pattern, visitors = 100000, "random", 1000
 local head_start = " HTTP/1.1\r\nHost: go.brand.example\r\n"
 local headers = table.concat({
@@ -35,7 +35,13 @@ function init(args)
   end
   local fifth = math.floor(links / 5)
   local random = math.random
-  if pattern == "hot" then
+  if pattern == "sequential" then
+    local last = 0
+    chosen = function()
+      last = last % links + 1
+      return requests[last]
+    end
+  elseif pattern == "hot" then
     chosen = function() return requests[1] end
   elseif pattern == "skewed" then
     chosen = function()
