@@ -15,6 +15,7 @@ from attribution.redirect.lane import RedirectLane
 HEAD_MAX_BYTES = 64 * 1024
 _DRAIN_S = 0.5
 _ASCII_END = 0x80
+_HEAD_END = b"\r\n\r\n"
 _TOO_LARGE = STATUS_LINE[431] + b"cache-control: private, no-store\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -35,10 +36,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._draining = False
 
     def data_received(self, data: bytes) -> None:
-        was_in_head = self._in_head
+        all_head = self._in_head or not (self._in_message or _HEAD_END in data)
         super().data_received(data)
         # A header that never ends is kept by the parser and not handed out, so it is counted as it comes in.
-        if was_in_head and self._in_head and not self.transport.is_closing():
+        if all_head and self._in_head and not self.transport.is_closing():
             self._unparsed_bytes += len(data)
             if self._unparsed_bytes > HEAD_MAX_BYTES:
                 self._refuse()
