@@ -17,7 +17,12 @@ CLICKS_LOST = Counter("attribution_clicks_lost_total", "Clicks that could not be
 CLICKS_IMPORTED = Counter("attribution_clicks_imported_total", "Clicks taken in from elsewhere, repeats included")
 JOURNAL_COMMITS = Counter("attribution_journal_commits_total", "Writes to a journal, one for many clicks")
 JOURNAL_WRITE_ERRORS = Counter("attribution_journal_write_errors_total", "Writes and syncs that the disk refused")
-JOURNAL_BYTES = Gauge("attribution_journal_bytes", "Size of the journals on disk", multiprocess_mode="livesum")
+JOURNAL_BYTES = Gauge(
+    "attribution_journal_bytes",
+    "Size of a journal of clicks on disk",
+    ["journal"],
+    multiprocess_mode="livemostrecent",
+)
 CLICKS_SHIPPED = Counter("attribution_clicks_shipped_total", "Clicks sent to the stream, repeats included")
 SHIP_ERRORS = Counter("attribution_ship_errors_total", "Times that the stream server was away from a shipper")
 SHIP_REWINDS = Counter(
@@ -28,6 +33,12 @@ CLICKS_DUPLICATE = Counter("attribution_clicks_duplicate_total", "Clicks that we
 CLICKS_DEAD_LETTERED = Counter("attribution_clicks_dead_lettered_total", "Clicks set aside", ["reason"])
 CONSUME_SECONDS = Histogram(
     "attribution_consume_seconds", "Time of one batch from stream to row", buckets=_LATENCIES_S
+)
+COMPLETE_BEFORE = Gauge(
+    "attribution_clicks_complete_before_seconds",
+    "All clicks accepted before this Unix time are in the table",
+    ["partition"],
+    multiprocess_mode="max",
 )
 CONVERSIONS_ACCEPTED = Counter("attribution_conversions_accepted_total", "Messages of order systems", ["result"])
 CONVERSIONS_JOURNALLED = Counter(

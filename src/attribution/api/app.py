@@ -3,8 +3,10 @@
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Response
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
+from starlette.staticfiles import StaticFiles
 
 from attribution.adapters.objects import Objects
 from attribution.adapters.programs import Programs
@@ -26,6 +28,7 @@ from .stats import stats_router
 from .webhooks import webhooks_router
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+_DOCS = "/docs"
 _ROBOTS = "User-agent: *\nDisallow: /\n"
 
 
@@ -85,11 +88,27 @@ def _describe(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
+def _show(app: FastAPI) -> None:
+    """The page of the API, whose scripts come from this server: it works without an internet, and tells nobody."""
+    app.mount(f"{_DOCS}/assets", StaticFiles(packages=[("fastapi_offline", "static")]))
+
+    @app.get(_DOCS, include_in_schema=False)
+    async def docs() -> Response:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=app.title,
+            swagger_js_url=f"{_DOCS}/assets/swagger-ui-bundle.js",
+            swagger_css_url=f"{_DOCS}/assets/swagger-ui.css",
+            swagger_favicon_url="/favicon.ico",
+        )
+
+
 def build_api(services: Services) -> FastAPI:
     app = FastAPI(
         title="Attribution",
         version="1",
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
@@ -107,4 +126,5 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(webhooks_router(services, directory))
     app.include_router(stats_router(services))
     _describe(app)
+    _show(app)
     return app

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from attribution import metrics
 from attribution.adapters.click_stream import StreamReader
 from attribution.adapters.click_table import ClickTable
 from attribution.errors import UnavailableError
@@ -47,6 +48,7 @@ class Watermark:
         first = await self._stream.first_entry_id()
         if first is None or first > self._checkpoint.entry_id:
             await self._table.report_watermark(self._partition, self._checkpoint.complete_before_us)
+            metrics.COMPLETE_BEFORE.labels(self._partition).set(self._checkpoint.complete_before_us / 1e6)
             self._checkpoint = None
 
     async def _new_checkpoint(self) -> _Checkpoint | None:

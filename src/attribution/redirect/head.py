@@ -70,7 +70,7 @@ class HeadReader:
         said = self._of_make(before + line_end + after)
         if said is None or said.referrer_host or _TEXT.fullmatch(value) is None:
             return None
-        said = said._replace(referrer_host=referrer_host_of(value))
+        said = said._replace(referrer_host=referrer_host_of(value.strip(b" \t")))
         if not (said.visitor or said.forwarded_for):
             _keep(self._known, head, said)
         return said

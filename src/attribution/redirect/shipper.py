@@ -195,6 +195,7 @@ class Shipper:
 
     async def _tidy(self) -> None:
         self._tidied_at = time.monotonic()
+        metrics.JOURNAL_BYTES.labels(self._directory.path.name).set(self._directory.size_bytes())
         try:
             committed = await self._progress.committed(self._directory.journal_id)
         except UnavailableError:
