@@ -15,7 +15,7 @@ SCENARIOS = ("redirects", "end_to_end")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m loadtests")
     parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], default=[])
-    parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
+    parser.add_argument("--seconds", type=int, default=3, help="of each measurement")
     options = parser.parse_args()
     print(heading("python -m loadtests " + " ".join(sys.argv[1:])))
     for name in options.scenarios or SCENARIOS:
