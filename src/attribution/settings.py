@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     """Slugs without a link that a worker remembers."""
     link_cache_ttl_s: float = Field(default=60.0, gt=0)
     """Age at which a cached link is looked up again, used or not. Edits arrive at once by pub/sub."""
+    link_reads_per_s: Positive = 10_000
+    """Slugs a worker asks Postgres for in a second. Beyond, taps on what Redis does not know either get 503."""
     link_lookup_timeout_ms: Positive = 2_000
     """How long a cold link may take to be found before the answer is 503."""
 

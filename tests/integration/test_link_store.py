@@ -16,7 +16,6 @@ from attribution.adapters.postgres import Database
 from attribution.adapters.redis import open_redis
 from attribution.domain.clicks import Channel
 from attribution.domain.links import ForwardQuery, Link
-from attribution.errors import DatabaseUnavailableError
 from attribution.settings import Settings
 
 FRESH_S = 60.0
@@ -29,6 +28,7 @@ class Stores:
 
     def __init__(self, database_url: str, redis_url: str, stack: AsyncExitStack) -> None:
         self._stack = stack
+        self.redis_url = redis_url
         self.database = self._open_database(database_url)
         self.redis = self._open_redis(redis_url)
         self.both = self.store(self.database, redis_url)
@@ -39,8 +39,11 @@ class Stores:
         self.old_copies_only = self.store(self._open_database(NO_POSTGRES), redis_url, fresh_s=-1)
         self.program_id = 0
 
-    def store(self, database: Database, redis_url: str, fresh_s: float = FRESH_S) -> LinkStore:
-        return LinkStore(database, self._open_redis(redis_url), self._open_redis(redis_url), fresh_s)
+    def store(
+        self, database: Database, redis_url: str, *, fresh_s: float = FRESH_S, reads_per_s: int = 1000
+    ) -> LinkStore:
+        redis, feed = self._open_redis(redis_url), self._open_redis(redis_url)
+        return LinkStore(database, redis, feed, fresh_s=fresh_s, reads_per_s=reads_per_s)
 
     def _open_database(self, url: str) -> Database:
         database = Database(Settings(database_url=url), size=2)
@@ -107,7 +110,8 @@ async def listening(store: LinkStore) -> AsyncIterator[list[Link | None]]:
 async def test_a_link_is_found_with_all_that_a_redirect_needs(stores: Stores) -> None:
     found = await stores.both.find(["anna", "nobody"])
     link = found["anna"]
-    assert set(found) == {"anna"}
+    assert link is not None
+    assert found == {"anna": link, "nobody": None}
     assert (link.program_id, link.destination) == (stores.program_id, "https://shop.example/1")
     assert (link.click_id_param, link.visitor_id_param) == ("cid", "vid")
     assert (link.channel, link.forward_query) == (Channel.TIKTOK, ForwardQuery.APPEND)
@@ -134,12 +138,29 @@ async def test_without_redis_links_come_from_postgres(stores: Stores) -> None:
 
 async def test_what_neither_holds_is_unavailable_and_not_unknown(stores: Stores) -> None:
     for store in (stores.without_both, stores.without_postgres):
-        with pytest.raises(DatabaseUnavailableError):
-            await store.find(["anna"])
+        assert await store.find(["anna"]) == {}
+
+
+async def test_what_nobody_can_tell_of_one_slug_leaves_the_others(stores: Stores) -> None:
+    await destination(stores.both)
+    assert set(await stores.without_postgres.find(["anna", "nobody"])) == {"anna"}
+
+
+async def test_postgres_is_asked_for_so_many_slugs_a_second_and_known_ones_first(stores: Stores) -> None:
+    """Random slugs at full speed neither reach Postgres nor keep links with old copies from being read again."""
+    await destination(stores.both)
+    store = stores.store(stores.database, NO_REDIS, reads_per_s=2)
+    assert len(await store.find(["x1", "x2", "x3"])) == 2
+    await stores.edit("anna", "https://shop.example/2")
+    old_copies = stores.store(stores.database, stores.redis_url, fresh_s=-1, reads_per_s=1)
+    found = await old_copies.find(["x1", "x2", "anna"])
+    assert set(found) == {"anna"}
+    assert await destination(stores.both) == "https://shop.example/2"
 
 
 async def test_a_slow_writer_never_puts_an_older_copy_over_a_newer_one(stores: Stores) -> None:
     old = (await stores.both.find(["anna"]))["anna"]
+    assert old is not None
     await stores.both._copy([replace(old, destination="https://shop.example/9", version=old.version + 8)])
     await stores.both._copy([old])
     assert await destination(stores.both) == "https://shop.example/9"

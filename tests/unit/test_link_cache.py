@@ -23,6 +23,7 @@ class Source:
 
     def __init__(self) -> None:
         self.links: dict[str, Link] = {}
+        self.untold: set[str] = set()
         self.asked: Counter[str] = Counter()
         self.calls = 0
         self.away = False
@@ -30,10 +31,10 @@ class Source:
         self.gate.set()
         self.feed: asyncio.Queue[Link | None] = asyncio.Queue()
 
-    async def find(self, slugs: Sequence[str]) -> Mapping[str, Link]:
+    async def find(self, slugs: Sequence[str]) -> Mapping[str, Link | None]:
         self.calls += 1
         self.asked.update(slugs)
-        found = {slug: self.links[slug] for slug in slugs if slug in self.links}
+        found = {slug: self.links.get(slug) for slug in slugs if slug not in self.untold}
         await self.gate.wait()
         if self.away:
             raise UnavailableError
@@ -187,6 +188,14 @@ async def test_when_nobody_can_tell_the_answer_is_unavailable_and_nothing_is_rem
         await held.cache.find("anna")
     held.source.away = False
     assert await held.cache.find("anna") is not None
+
+
+async def test_what_nobody_can_tell_of_one_slug_does_not_touch_the_others(held: Held) -> None:
+    held.source.put("anna")
+    held.source.untold.add("s1")
+    anna, other = await asyncio.gather(held.cache.find("anna"), held.cache.find("s1"), return_exceptions=True)
+    assert anna is not None
+    assert isinstance(other, UnavailableError)
 
 
 async def test_a_slow_source_is_waited_for_in_bounded_time(held: Held) -> None:

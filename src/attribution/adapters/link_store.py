@@ -7,7 +7,7 @@ older copy over a newer one.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -39,29 +39,52 @@ return 1
 """
 
 
+class _Allowance:
+    """So many a second: what a second leaves over is not saved."""
+
+    def __init__(self, per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_s = per_s
+        self._clock = clock
+        self._second_ends = float("-inf")
+        self._left = 0
+
+    def take(self, wanted: int) -> int:
+        """How many of the wanted are allowed."""
+        now = self._clock()
+        if now >= self._second_ends:
+            self._second_ends, self._left = now + 1, self._per_s
+        allowed = min(wanted, self._left)
+        self._left -= allowed
+        return allowed
+
+
 class LinkStore:
-    def __init__(self, database: Database, redis: Redis, feed: Redis, fresh_s: float) -> None:
+    def __init__(self, database: Database, redis: Redis, feed: Redis, *, fresh_s: float, reads_per_s: int) -> None:
         self._database = database
         self._redis = redis
         self._feed = feed
         self._fresh_s = fresh_s
+        self._reads = _Allowance(reads_per_s)
         self._put_if_newer = redis.register_script(_PUT_IF_NEWER)
 
-    async def find(self, slugs: Sequence[str]) -> Mapping[str, Link]:
-        """Those that exist. Raises `DatabaseUnavailableError` when one is in no copy and Postgres is away."""
+    async def find(self, slugs: Sequence[str]) -> Mapping[str, Link | None]:
+        """Each slug's link, None for what names nothing. A slug of which nobody can tell at present is left out."""
         copies = await self._copies(slugs)
-        found = {slug: link for slug, (link, fresh) in copies.items() if fresh}
+        found: dict[str, Link | None] = {slug: link for slug, (link, fresh) in copies.items() if fresh}
         missing = [slug for slug in slugs if slug not in found]
-        if not missing:
-            return found
-        try:
-            read = await self._read(missing)
-        except DatabaseUnavailableError:
-            if all(slug in copies for slug in missing):
-                return {slug: link for slug, (link, _) in copies.items()}
-            raise
-        await self._copy(read.values())
-        return found | read
+        # Copies that are old go first: random slugs must not keep known links from being read.
+        missing.sort(key=lambda slug: slug not in copies)
+        readable = missing[: self._reads.take(len(missing))]
+        if readable:
+            try:
+                read = await self._read(readable)
+            except DatabaseUnavailableError as error:
+                _log.warning("links_not_read", error=str(error))
+            else:
+                await self._copy(read.values())
+                found |= dict.fromkeys(readable) | read
+        old = {slug: link for slug, (link, _) in copies.items()}
+        return old | found
 
     async def _read(self, slugs: Sequence[str]) -> dict[str, Link]:
         async with self._database.connection() as connection:

@@ -92,7 +92,7 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> Application
     recorder = await stack.enter_async_context(journals.clicks())
     inbox = await stack.enter_async_context(journals.orders(ConversionIntake(database, tokens)))
 
-    links = LinkStore(database, redis, feed, settings.link_cache_ttl_s)
+    links = LinkStore(database, redis, feed, fresh_s=settings.link_cache_ttl_s, reads_per_s=settings.link_reads_per_s)
     cache = LinkCache(links, _link_cache_policy(settings))
     await stack.enter_async_context(background(cache.follow_edits(), "follow edits of links"))
 

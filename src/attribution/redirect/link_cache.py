@@ -21,7 +21,9 @@ _LOAD_MAX = 500
 
 
 class LinkSource(Protocol):
-    async def find(self, slugs: Sequence[str]) -> Mapping[str, Link]: ...
+    async def find(self, slugs: Sequence[str]) -> Mapping[str, Link | None]:
+        """None for what names nothing; a slug of which nobody can tell at present is left out."""
+        ...
 
     def edits(self) -> AsyncIterator[Link | None]: ...
 
@@ -114,10 +116,13 @@ class LinkCache:
             _log.exception("link_lookup_failed")
             self._fail(slugs, UnavailableError("links can't be looked up"))
             return
-        metrics.LINK_LOOKUPS.labels("found").inc(len(found))
-        metrics.LINK_LOOKUPS.labels("unknown").inc(len(slugs) - len(found))
-        for slug in slugs:
-            self._settle(slug, self._hold(slug, found.get(slug)))
+        links = sum(link is not None for link in found.values())
+        metrics.LINK_LOOKUPS.labels("found").inc(links)
+        metrics.LINK_LOOKUPS.labels("unknown").inc(len(found) - links)
+        metrics.LINK_LOOKUPS.labels("unavailable").inc(len(slugs) - len(found))
+        for slug, link in found.items():
+            self._settle(slug, self._hold(slug, link))
+        self._fail([slug for slug in slugs if slug not in found], UnavailableError("the link can't be looked up"))
 
     def _fail(self, slugs: list[str], error: UnavailableError) -> None:
         for slug in slugs:
