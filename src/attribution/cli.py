@@ -96,7 +96,7 @@ def _serve_worker(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _worker(settings: Settings, _: argparse.Namespace) -> None:
-    from .entrypoints.consume import consume
+    from .entrypoints.consumer import consume
 
     consume(settings)
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 
 import structlog
+import uvloop
 from prometheus_client import start_http_server
 
 from attribution.adapters.click_stream import StreamReader
@@ -23,11 +24,22 @@ from attribution.ingest.watermark import Watermark
 from attribution.settings import Settings
 
 from .background import background
+from .lifeline import end_with_parent
 
 _log = structlog.get_logger(__name__)
 _PARTITIONS_INTERVAL_S = 3600.0
 _PARTITIONS_RETRY_S = 5.0
 _STATEMENT_TIMEOUT_S = 120.0
+
+
+def consume(settings: Settings) -> None:
+    """Role `worker`."""
+
+    async def run() -> None:
+        end_with_parent(settings.shutdown_timeout_s)
+        await run_consumer(settings)
+
+    uvloop.run(run())
 
 
 async def run_consumer(settings: Settings) -> None:
