@@ -1,20 +1,14 @@
 # Not built or tried where this was written: there was no container runtime. Postgres and Redis come from outside.
 
-FROM python:3.13-slim AS build
-WORKDIR /build
-RUN python -m venv /opt/attribution
-COPY requirements.lock ./
-RUN /opt/attribution/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
-COPY pyproject.toml README.md ./
-COPY src src
-COPY migrations migrations
-RUN /opt/attribution/bin/pip install --no-cache-dir --no-deps .
-
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home attribution \
     && install --directory --owner=attribution --mode=0700 /var/lib/attribution
-COPY --from=build /opt/attribution /opt/attribution
-ENV PATH=/opt/attribution/bin:$PATH \
+WORKDIR /app
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY src src
+COPY migrations migrations
+ENV PYTHONPATH=/app/src \
     PYTHONUNBUFFERED=1 \
     HOST=0.0.0.0 \
     PORT=8000 \
@@ -24,5 +18,5 @@ USER attribution
 VOLUME /var/lib/attribution
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["attribution"]
+ENTRYPOINT ["python", "-P", "-m", "attribution"]
 CMD ["serve"]

@@ -76,8 +76,8 @@ async def make_links(backend: Backend, links: int) -> None:
     )
     await backend.execute(
         "INSERT INTO links (program_id, slug, destination, influencer_id, channel, forward_query, status)"
-        " SELECT 1, 's' || lpad(n::text, 6, '0'), replace($2, '{number}', n::text), 1 + n % 5000, 'instagram', 'append',"
-        " 'active' FROM generate_series(0, $1 - 1) n",
+        " SELECT 1, 's' || lpad(n::text, 6, '0'), replace($2, '{number}', n::text), 1 + n % 5000, 'instagram',"
+        " 'append', 'active' FROM generate_series(0, $1 - 1) n",
         links,
         DESTINATION,
     )

@@ -110,6 +110,8 @@ CREATE TABLE links (
 );
 COMMENT ON COLUMN links.version IS 'grows with every change: caches never put an older link over a newer one';
 
+CREATE INDEX links_newest ON links (link_id);
+
 CREATE TYPE text_range AS RANGE (subtype = text, collation = "C");
 
 CREATE TABLE codes (

@@ -69,7 +69,7 @@ def _add_dead_letters(role: argparse.ArgumentParser) -> None:
     listing = _add(actions, "list", _list_dead_letters, "show them with their reasons, oldest first")
     listing.add_argument("--limit", type=int, default=100, metavar="N")
     for name, command, description in (
-        ("replay", _replay_dead_letters, "put them back into the stream"),
+        ("replay", _replay_dead_letters, "store those that can be stored by now"),
         ("drop", _drop_dead_letters, "forget them"),
     ):
         which = _add(actions, name, command, description).add_mutually_exclusive_group(required=True)

@@ -101,6 +101,14 @@ class JournalDirectory:
         """The next owner finds a new journal here."""
         (self.path / "id").unlink(missing_ok=True)
 
+    def sync(self) -> None:
+        """A file that was made survives a power loss only once its directory is on disk."""
+        directory = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
     def segments(self) -> list[int]:
         return sorted(int(file.stem) for file in self.path.glob(f"*{_SUFFIX}"))
 
@@ -156,6 +164,7 @@ class Journal:
     def _open(self, segment: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(self.directory.segment_path(segment), flags, 0o600)
+        self.directory.sync()
         self._segment = segment
         self._size = 0
 

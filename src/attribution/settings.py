@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     """Links a worker keeps in memory."""
     unknown_slug_cache_size: Positive = 50_000
     """Slugs without a link that a worker remembers."""
-    link_cache_ttl_s: float = Field(default=60.0, gt=0)
+    link_cache_ttl_s: float = Field(default=300.0, gt=0)
     """Age at which a cached link is looked up again, used or not. Edits arrive at once by pub/sub."""
     link_reads_per_s: Positive = 10_000
     """Slugs a worker asks Postgres for in a second. Beyond, taps on what Redis does not know either get 503."""

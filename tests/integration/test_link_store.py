@@ -213,3 +213,10 @@ async def test_what_another_release_published_or_copied_is_passed_over(stranger:
         await eventually(lambda: len(heard) == 3)
     assert heard[1] is None
     assert heard[2] is not None
+
+
+async def test_the_newest_links_come_first_and_no_more_than_asked_for(stores: Stores) -> None:
+    for slug in ("ben", "chris"):
+        await stores.make(slug)
+    pages = [[link.slug for link in page] async for page in stores.both.newest(2)]
+    assert pages == [["chris", "ben"]]

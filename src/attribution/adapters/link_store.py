@@ -30,6 +30,7 @@ _SQL = statements("link_store")
 _FEED = "attribution:links"
 _KEEP_S = 7 * 24 * 3600
 _PAGE = 1_000
+_NEWEST = 2**63 - 1
 _PUT_IF_NEWER = """
 local held = redis.call('HGET', KEYS[1], 'version')
 if held and tonumber(held) > tonumber(ARGV[1]) then return 0 end
@@ -150,6 +151,17 @@ class LinkStore:
     async def _page(self, program_id: int, after: int) -> list[Row]:
         async with self._database.connection() as connection:
             return await connection.fetch(_SQL["page"], program_id, after, _PAGE)
+
+    async def newest(self, count: int) -> AsyncIterator[list[Link]]:
+        """At most `count`, newest first, by the page. Raises `DatabaseUnavailableError`."""
+        before = _NEWEST
+        while count > 0 and (rows := await self._newest_page(before, min(count, _PAGE))):
+            yield [_link(row) for row in rows]
+            before, count = rows[-1]["link_id"], count - len(rows)
+
+    async def _newest_page(self, before: int, limit: int) -> list[Row]:
+        async with self._database.connection() as connection:
+            return await connection.fetch(_SQL["newest"], before, limit)
 
     async def edits(self) -> AsyncIterator[Link | None]:
         """Links as they change; None where edits may have been missed: after each (re)connection, and for what

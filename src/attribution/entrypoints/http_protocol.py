@@ -1,22 +1,98 @@
-"""HTTP for both lanes: uvicorn's protocol, which answers plain taps by itself and bounds what a client may send.
+"""HTTP for both lanes: uvicorn's protocol, which answers plain taps by itself and bounds what a client may cost.
 
 A plain tap (redirect/head.py) on a held link never reaches the parser, ASGI or a task. Everything else takes
-uvicorn's own way, so its answers, and all errors, are uvicorn's. docs/adr/0006-fast-lane.md tells why.
+uvicorn's own way, so its answers are uvicorn's. docs/adr/0006-fast-lane.md tells why.
 """
 
-from typing import Any
+import asyncio
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+import structlog
+import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from attribution.redirect.head import HeadReader
 from attribution.redirect.lane import RedirectLane
 
+from .application import Application
+
+_log = structlog.get_logger(__name__)
 HEAD_MAX_BYTES = 64 * 1024
+_PIECE_BYTES = 16 * 1024
 _DRAIN_S = 0.5
 _ASCII_END = 0x80
 _HEAD_END = b"\r\n\r\n"
-_TOO_LARGE = STATUS_LINE[431] + b"cache-control: private, no-store\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_REFUSAL = b"cache-control: private, no-store\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+RELIED_ON: Final[dict[type, frozenset[str]]] = {
+    HttpToolsProtocol: frozenset({
+        "client", "connections", "cycle", "flow", "loop", "pipeline", "server_state", "timeout_keep_alive",
+        "timeout_keep_alive_task", "transport", "connection_lost", "connection_made", "data_received", "eof_received",
+        "on_header", "on_headers_complete", "on_message_begin", "on_message_complete", "on_response_complete",
+        "on_url", "send_400_response", "shutdown", "_unset_keepalive_if_required",
+    }),
+    RequestResponseCycle: frozenset({
+        "disconnected", "keep_alive", "message_event", "response_complete", "response_started",
+    }),
+    FlowControl: frozenset({"pause_reading", "read_paused", "resume_reading", "write_paused"}),
+    ServerState: frozenset({"connections", "default_headers"}),
+}  # fmt: skip
+"""Names of uvicorn's that are not its public interface; tests/unit/test_uvicorn.py holds what they mean."""
+
+
+def http_protocol(application: Application, sweeper: "Sweeper | None" = None) -> Any:
+    """For `uvicorn.Config(http=...)`: without the fast lane where this uvicorn is not what it was made for."""
+    sweeper = sweeper or Sweeper()
+    lacking = lacking_names()
+    if lacking:
+        _log.warning("fast_lane_off", uvicorn=uvicorn.__version__, lacks=lacking)
+        return partial(BoundedHttpProtocol, sweeper)
+    return partial(FastLaneProtocol, application.redirect, application.heads, ServerHeaders(), sweeper)
+
+
+def lacking_names() -> list[str]:
+    return sorted(f"{kind.__name__}.{name}" for kind, names in RELIED_ON.items() for name in names - _names_of(kind))
+
+
+def _names_of(kind: Any) -> set[str]:
+    code = getattr(kind.__init__, "__code__", None)
+    return {*dir(kind), *(code.co_names if code is not None else ())}
+
+
+class Sweeper:
+    """One look at all connections of a server once an interval, instead of a timer for each request."""
+
+    def __init__(self, head_timeout_s: float = 10.0, interval_s: float = 1.0) -> None:
+        self.head_timeout_s = head_timeout_s
+        self.interval_s = interval_s
+        self._sweeps = False
+
+    def watch(self, loop: asyncio.AbstractEventLoop, connections: "set[Any]") -> None:
+        """Until there are none."""
+        if not self._sweeps:
+            self._sweeps = True
+            loop.call_later(self.interval_s, self._sweep, loop, connections)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop, connections: "set[Any]") -> None:
+        self._sweeps = False
+        if connections:
+            self.watch(loop, connections)
+        for connection in list(connections):
+            connection.swept(self)
+
+
+class _Flow(FlowControl):
+    """Reads no more while something that was read has to wait."""
+
+    backlog = False
+
+    def resume_reading(self) -> None:
+        if not self.backlog:
+            super().resume_reading()
 
 
 class _HeadTooLargeError(Exception):
@@ -24,28 +100,72 @@ class _HeadTooLargeError(Exception):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Bounds the head of a request, and drains without failing one."""
+    """Bounds a client in bytes and time, keeps answers in order, and drains without failing a request."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    flow: _Flow
+
+    def __init__(self, sweeper: Sweeper, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._sweeper = sweeper
         self._head_bytes = 0
         self._in_head = False
         self._in_message = False
         self._unparsed_bytes = 0
         self._too_large = False
         self._draining = False
+        self._held = b""
+        """What came in before its turn."""
+        self._refusal = b""
+        """What is said when all before it is answered, and the last word."""
+        self._ends = False
+        """No more is to come: what is in is answered, then the connection closes."""
+        self._silent_s = 0.0
+        self._head_s = 0.0
+        self._unsent_bytes = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.flow = _Flow(transport)
+        self._sweeper.watch(self.loop, self.connections)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.flow.backlog = True
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._silent_s = 0.0
+        if len(data) > _PIECE_BYTES or self._held or self.pipeline or self._refusal:
+            self._take(self._held + data)
+        else:
+            self._parse(data)
+
+    def _take(self, data: bytes) -> None:
+        """By the piece: a request that waits for its turn costs far more memory than its bytes do."""
+        taken = 0
+        while taken < len(data) and not (self.pipeline or self._refusal or self.transport.is_closing()):
+            self._parse(data[taken : taken + _PIECE_BYTES])
+            taken += _PIECE_BYTES
+        if not self.transport.is_closing():
+            self._hold(b"" if self._refusal else data[taken:])
+
+    def _hold(self, data: bytes) -> None:
+        self._held = data
+        self.flow.backlog = bool(data or self._refusal)
+        if self.flow.backlog:
+            self.flow.pause_reading()
+
+    def _parse(self, data: bytes) -> None:
         all_head = self._in_head or not (self._in_message or _HEAD_END in data)
         super().data_received(data)
         # A header that never ends is kept by the parser and not handed out, so it is counted as it comes in.
-        if all_head and self._in_head and not self.transport.is_closing():
+        if all_head and self._in_head and not self._refusal:
             self._unparsed_bytes += len(data)
             if self._unparsed_bytes > HEAD_MAX_BYTES:
-                self._refuse()
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         self._head_bytes = self._unparsed_bytes = 0
+        self._head_s = 0.0
         self._in_head = self._in_message = True
         super().on_message_begin()
 
@@ -56,17 +176,33 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._grow(len(name) + len(value) + 4)
-        super().on_header(name, value.rstrip(b" \t"))
+        # What comes after a body is no header: the application may have read those already.
+        if self._in_head:
+            super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
         super().on_headers_complete()
+        self._in_head = False
         if self._draining:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self._in_message = False
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        last = not self.pipeline
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self._refusal and last:
+            self._end_with(self._refusal)
+            return
+        if self._held:
+            self.flow.backlog = False
+            self.flow.resume_reading()
+            self._take(self._held)
+        self._end_if_done()
 
     def _grow(self, size: int) -> None:
         self._head_bytes += size
@@ -75,14 +211,59 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise _HeadTooLargeError
 
     def send_400_response(self, msg: str) -> None:
-        if self._too_large:
-            self._refuse()
-        else:
-            super().send_400_response(msg)
+        del msg
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if self._too_large else HTTPStatus.BAD_REQUEST)
 
-    def _refuse(self) -> None:
-        self.transport.write(_TOO_LARGE)
+    def _refuse(self, status: HTTPStatus) -> None:
+        """What the parser is in can't be answered otherwise; what came before it is answered first."""
+        if self._refusal:
+            return
+        headers = b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
+        self._refusal = b"HTTP/1.1 %d %b\r\n%b%b" % (status, status.phrase.encode(), headers, _REFUSAL)
+        in_body = self._in_message and not self._in_head
+        self._in_head = self._in_message = False
+        if in_body and self.pipeline:
+            self.pipeline.popleft()
+        elif in_body and self._in_cycle():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._end_with(b"" if self.cycle.response_started else self._refusal)
+        elif in_body or not self._in_cycle():
+            self._end_with(b"" if in_body else self._refusal)
+
+    def _end_with(self, last_word: bytes) -> None:
+        if last_word:
+            self.transport.write(last_word)
         self.transport.close()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that has said all it had to say may still listen."""
+        self._ends = True
+        return self._owes_answer()
+
+    def _owes_answer(self) -> bool:
+        """Whether a request that came in whole has none yet."""
+        whole = self._in_head or not self._in_message or bool(self.pipeline)
+        return bool(self._held) or (whole and self._in_cycle())
+
+    def _end_if_done(self) -> None:
+        if self._ends and not self._owes_answer():
+            self.transport.close()
+
+    def swept(self, sweeper: Sweeper) -> None:
+        """Closes what is silent for too long, unless it waits for us."""
+        self._silent_s += sweeper.interval_s
+        self._head_s += sweeper.interval_s
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent_bytes:
+            self._unsent_bytes, self._silent_s = unsent, 0.0
+        if self._in_head and self._head_s > sweeper.head_timeout_s and not self.flow.read_paused:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        elif self._silent_s > self.timeout_keep_alive:
+            if unsent:
+                self.transport.abort()
+            elif not (self._owes_answer() or self.flow.read_paused):
+                self.transport.close()
 
     def shutdown(self) -> None:
         """An idle connection may have a request on its way: it is answered, with `Connection: close`."""
@@ -93,8 +274,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.loop.call_later(_DRAIN_S, self._end)
 
     def _end(self) -> None:
+        self._ends = True
         if not self._in_cycle():
-            self.transport.close()
+            self._end_if_done()
 
     def _in_cycle(self) -> bool:
         """Whether an ASGI application has a request of this connection."""
@@ -122,7 +304,7 @@ class ServerHeaders:
 
 
 class FastLaneProtocol(BoundedHttpProtocol):
-    """Relies on uvicorn's names that tests/unit/test_uvicorn.py lists."""
+    """Answers plain taps itself."""
 
     def __init__(
         self, lane: RedirectLane, reader: HeadReader, server_headers: ServerHeaders, *args: Any, **options: Any
@@ -135,15 +317,19 @@ class FastLaneProtocol(BoundedHttpProtocol):
         self._parser_has_it = False
         """Between the first byte that the general parser saw and the end of the answer to it."""
         self._awaiting = False
-        self._held = b""
+        self._unfinished = False
+        """Something is to be done after the answer."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._address = self._lane.kept_address(self.client)
 
     def data_received(self, data: bytes) -> None:
+        self._silent_s = 0.0
         if self._awaiting:
-            self._hold(data)
+            # A client that sends more before it has its answer waits, so that answers keep their order.
+            self._unfinished = True
+            self._hold(self._held + data)
         elif self._parser_has_it or self.flow.write_paused or not self._tapped(data):
             self._parser_has_it = True
             super().data_received(data)
@@ -160,20 +346,37 @@ class FastLaneProtocol(BoundedHttpProtocol):
         self._awaiting = False
         return False
 
-    def _hold(self, data: bytes) -> None:
-        """A client that sends more before it has its answer waits, so that answers keep their order."""
-        self._held += data
-        self.flow.pause_reading()
-
     def answer(self, response: bytes) -> None:
         self._awaiting = False
         if self.transport.is_closing():
             return
         self.transport.write(response)
-        if self._held:
-            held, self._held = self._held, b""
-            self.flow.resume_reading()
+        if self._unfinished:
+            # Others of the same commit wait for their answers.
+            self._awaiting = True
+            self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._awaiting = self._unfinished = False
+        if self.transport.is_closing():
+            return
+        held = self._held
+        self._hold(b"")
+        self.flow.resume_reading()
+        if held:
             self.data_received(held)
+        self._end_if_done()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        self._unfinished = True
+        return super().eof_received()
+
+    def _end(self) -> None:
+        self._unfinished = True
+        super()._end()
+
+    def _owes_answer(self) -> bool:
+        return self._awaiting or super()._owes_answer()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

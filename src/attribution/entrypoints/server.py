@@ -6,7 +6,6 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from functools import partial
 
 import uvicorn
 
@@ -36,7 +35,7 @@ from attribution.stats.query import Stats
 
 from .application import Application
 from .background import background
-from .http_protocol import FastLaneProtocol, ServerHeaders
+from .http_protocol import http_protocol
 from .journals import FINAL_SHIPMENT_S, Journals
 from .readiness import ReadinessCheck
 from .secrets import load_admin_key, load_click_id_keys
@@ -64,7 +63,7 @@ async def _config(settings: Settings, stack: AsyncExitStack) -> uvicorn.Config:
     application = await _application(settings, stack)
     return uvicorn.Config(
         application,
-        http=partial(FastLaneProtocol, application.redirect, application.heads, ServerHeaders()),  # type: ignore[arg-type]
+        http=http_protocol(application),
         loop="uvloop",
         ws="none",
         lifespan="off",
@@ -95,6 +94,7 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> Application
     links = LinkStore(database, redis, feed, fresh_s=settings.link_cache_ttl_s, reads_per_s=settings.link_reads_per_s)
     cache = LinkCache(links, _link_cache_policy(settings))
     await stack.enter_async_context(background(cache.follow_edits(), "follow edits of links"))
+    await stack.enter_async_context(background(cache.warm_up(), "warm up links"))
 
     agents = AgentClassifier()
     addresses = AddressKeeper(settings.ip_storage, keys[max(keys)])

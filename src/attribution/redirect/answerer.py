@@ -46,7 +46,7 @@ class Answerer:
             set_cookie = visitor_cookie(visitor, secure=not tap.said.on_loopback)
         click_id = make_click_id(now_us, self._randomness.take(_UNIQUE_BYTES))
         query = tap.query
-        token = self._tokens.sign(click_id, link.link.link_id)
+        token = self._tokens.sign(click_id, link.link_id)
         location = location_of_click(link, query, token, visitor)
         if self._trusted_proxies:
             address = self._forwarded_address(tap) or address

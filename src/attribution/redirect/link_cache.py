@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from random import uniform
 from typing import Protocol
 
 import structlog
@@ -27,6 +28,8 @@ class LinkSource(Protocol):
 
     def edits(self) -> AsyncIterator[Link | None]: ...
 
+    def newest(self, count: int) -> AsyncIterator[Sequence[Link]]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class LinkCachePolicy:
@@ -36,6 +39,10 @@ class LinkCachePolicy:
     """Age at which a link is looked up again, used or not."""
     lookup_timeout_s: float
     unknown_ttl_s: float = 5.0
+
+
+def _spread() -> float:
+    return uniform(0.8, 1.2)  # noqa: S311 - times, not secrets
 
 
 @dataclass(slots=True)
@@ -48,11 +55,16 @@ class HeldLink:
 
 class LinkCache:
     def __init__(
-        self, source: LinkSource, policy: LinkCachePolicy, clock: Callable[[], float] = time.monotonic
+        self,
+        source: LinkSource,
+        policy: LinkCachePolicy,
+        clock: Callable[[], float] = time.monotonic,
+        spread: Callable[[], float] = _spread,
     ) -> None:
         self._source = source
         self._policy = policy
         self._clock = clock
+        self._spread = spread
         # Two generations may be full: half of the links in each.
         self._links: BoundedCache[str, HeldLink] = BoundedCache(max(1, policy.links // 2))
         self._unknown: BoundedCache[str, HeldLink] = BoundedCache(max(1, policy.unknown_slugs // 2))
@@ -138,14 +150,26 @@ class LinkCache:
     def _hold(self, slug: str, link: Link | None) -> CompiledLink | None:
         held = self._links.get(slug)
         # An edit may have come through the feed while an older state was on its way.
-        if held is not None and held.link is not None and (link is None or held.link.link.version > link.version):
+        if held is not None and held.link is not None and (link is None or held.link.version > link.version):
             return held.link
         if link is None:
             self._unknown.put(slug, HeldLink(None, self._clock() + self._policy.unknown_ttl_s))
             return None
         compiled = compile_link(link)
-        self._links.put(slug, HeldLink(compiled, self._clock() + self._policy.ttl_s))
+        # Links that came together are not all looked up again together.
+        ttl_s = self._policy.ttl_s * self._spread()
+        self._links.put(slug, HeldLink(compiled, self._clock() + ttl_s))
         return compiled
+
+    async def warm_up(self) -> None:
+        """Takes in the newest links, as many as there is room for, with pauses in which taps are answered."""
+        try:
+            async for links in self._source.newest(self._policy.links // 2):
+                for link in links:
+                    self._hold(link.slug, link)
+                    await asyncio.sleep(0)
+        except UnavailableError as error:
+            _log.warning("links_not_warmed_up", error=str(error))
 
     async def follow_edits(self) -> None:
         """Until cancelled: takes over edits of held slugs as they happen."""

@@ -8,6 +8,8 @@ from typing import Any, Final
 from attribution.domain.money import from_minor
 
 _RATIOS = Context(prec=12)
+_RATIO_DIGITS = 6
+"""Significant digits that a ratio has at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,13 @@ def _count(value: Decimal) -> int | float:
 def _ratio(numerator: Decimal | int, denominator: Decimal | int) -> str | None:
     if not denominator:
         return None
-    quotient = _RATIOS.divide(Decimal(numerator), Decimal(denominator))
-    return f"{quotient.normalize():f}"
+    quotient = _RATIOS.divide(Decimal(numerator), Decimal(denominator)).normalize()
+    missing = _RATIO_DIGITS - len(quotient.as_tuple().digits)
+    return f"{quotient:f}" if missing <= 0 else f"{quotient.quantize(_last_digit(quotient, missing)):f}"
+
+
+def _last_digit(value: Decimal, further: int) -> Decimal:
+    return Decimal(1).scaleb(min(0, value.adjusted() - len(value.as_tuple().digits) + 1) - further)
 
 
 def _aov(sums: Sums, currency: str) -> str | None:

@@ -80,8 +80,7 @@ class Stats:
             "definitions": {name: METRICS[name].formula for name in query.metrics},
             "not_additive": [name for name in query.metrics if not METRICS[name].additive],
             "other_currencies": [
-                {"currency": currency, "conversions": float(conversions)}
-                for currency, conversions in found.other_currencies
+                {"currency": currency, "conversions": conversions} for currency, conversions in found.other_currencies
             ],
             "next_offset": end if end < len(rows) else None,
         }

@@ -77,7 +77,7 @@ FROM wanted
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11;
 
 -- name: other_currencies
--- Purchases whose money is not in the sums, as it is in another currency.
+-- Conversions whose money is in no sum, as it is in another currency; whatever the filters.
 SELECT currency, count(*) AS conversions
 FROM conversions
 WHERE program_id = $1 AND occurred_at >= $2 AND occurred_at < $3 AND status = 'confirmed' AND currency <> $4
