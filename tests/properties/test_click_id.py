@@ -30,11 +30,7 @@ def test_any_changed_character_is_a_forgery(click_id: bytes, link_id: int, at: i
     assert changed == token or TOKENS.parse(changed) == "forged_click_id"
 
 
-@given(
-    st.text()
-    | st.text(ALPHABET, min_size=56, max_size=56)
-    | st.text(ALPHABET + "\n=é", min_size=55, max_size=58)
-)
+@given(st.text() | st.text(ALPHABET, min_size=56, max_size=56) | st.text(ALPHABET + "\n=é", min_size=55, max_size=58))
 def test_any_text_has_an_answer(text: str) -> None:
     """A text of our format is forged, any other unknown; nothing raises."""
     ours = len(text) == TOKEN_LENGTH and set(text) <= set(ALPHABET)
@@ -53,10 +49,7 @@ def test_keys_rotate(click_id: bytes, link_id: int) -> None:
         == SignedClick(ClickId(click_id), LinkId(link_id))
     )
     assert (
-        new.parse(old_token)
-        == TOKENS.parse(new_token)
-        == ClickTokens({1: NEW}).parse(old_token)
-        == "forged_click_id"
+        new.parse(old_token) == TOKENS.parse(new_token) == ClickTokens({1: NEW}).parse(old_token) == "forged_click_id"
     )
 
 

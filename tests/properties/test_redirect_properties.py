@@ -31,9 +31,7 @@ RESERVED_NAMES = st.sampled_from(
     ]
 )
 NAMES = RESERVED_NAMES | st.text("ab%3D;+.[]_", min_size=1, max_size=5)
-PARAMETERS = st.tuples(NAMES, st.text("xyz1%20;=+", max_size=8)).map("=".join) | st.sampled_from(
-    ["", "a", ";", "="]
-)
+PARAMETERS = st.tuples(NAMES, st.text("xyz1%20;=+", max_size=8)).map("=".join) | st.sampled_from(["", "a", ";", "="])
 QUERIES = st.lists(PARAMETERS, max_size=8).map("&".join)
 DESTINATIONS = st.builds(
     "{}://{}{}{}{}".format,
@@ -134,14 +132,10 @@ def is_subsequence(part: list[str], whole: list[str]) -> bool:
 @given(
     base=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=2100),
     query=st.lists(st.binary(max_size=3000), max_size=6).map(b"&".join),
-    names=st.tuples(
-        st.text("abc_", min_size=1, max_size=64), st.none() | st.text("xyz_", min_size=1, max_size=64)
-    ),
+    names=st.tuples(st.text("abc_", min_size=1, max_size=64), st.none() | st.text("xyz_", min_size=1, max_size=64)),
     method=st.sampled_from(["GET", "HEAD"]),
 )
-def test_a_location_never_passes_8_kb(
-    base: str, query: bytes, names: tuple[str, str | None], method: str
-) -> None:
+def test_a_location_never_passes_8_kb(base: str, query: bytes, names: tuple[str, str | None], method: str) -> None:
     """Whatever is stored and sent, a Location has 8,192 bytes at most."""
     destination = "https://shop.example/" + base
     assume(destination_error(destination) is None)
