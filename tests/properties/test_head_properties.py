@@ -11,7 +11,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
-from attribution.entrypoints.http_protocol import BoundedHttpProtocol
+from attribution.entrypoints.http_protocol import BoundedHttpProtocol, Sweeper
 from attribution.redirect.head import HeadReader
 from attribution.redirect.tap import Tap
 
@@ -82,6 +82,9 @@ class Transport(asyncio.Transport):
 
     def resume_reading(self) -> None: ...
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
 
 class Parsing(BoundedHttpProtocol):
     """uvicorn's protocol up to where it would call the application."""
@@ -112,7 +115,7 @@ def loop() -> Any:
 
 def parsed(data: bytes, loop: asyncio.AbstractEventLoop) -> RequestResponseCycle | None:
     """The one plain GET that `data` is to the general parser, with which the connection stays open."""
-    protocol = Parsing(config=CONFIG, server_state=ServerState(), app_state={}, _loop=loop)
+    protocol = Parsing(Sweeper(), config=CONFIG, server_state=ServerState(), app_state={}, _loop=loop)
     transport = Transport()
     protocol.connection_made(transport)
     protocol.data_received(data)
