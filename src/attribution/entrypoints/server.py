@@ -1,6 +1,7 @@
 """A server process: both lanes, its journals and their shippers. Built top to bottom, torn down bottom to top."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -94,7 +95,7 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> Application
     links = LinkStore(database, redis, feed, fresh_s=settings.link_cache_ttl_s, reads_per_s=settings.link_reads_per_s)
     cache = LinkCache(links, _link_cache_policy(settings))
     await stack.enter_async_context(background(cache.follow_edits(), "follow edits of links"))
-    await stack.enter_async_context(background(cache.warm_up(), "warm up links"))
+    await stack.enter_async_context(background(_warm_up(cache), "warm up links"))
 
     agents = AgentClassifier()
     addresses = AddressKeeper(settings.ip_storage, keys[max(keys)])
@@ -115,6 +116,12 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> Application
         metrics=metrics.exposition,
     )
     return Application(RedirectLane(taps, cache, answerer, recorder), build_api(services), HeadReader(taps))
+
+
+async def _warm_up(cache: LinkCache) -> None:
+    await cache.warm_up()
+    # What lives as long as the process need not be looked through at each full collection, taps waiting.
+    gc.freeze()
 
 
 def _link_cache_policy(settings: Settings) -> LinkCachePolicy:
