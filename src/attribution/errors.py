@@ -1,5 +1,6 @@
 """One error tree. Adapters translate their drivers' errors into it; the API translates it into statuses."""
 
+import asyncio
 from typing import NamedTuple
 
 
@@ -51,3 +52,10 @@ class StreamUnavailableError(UnavailableError):
 
 class RejectedRowsError(AttributionError):
     """The database refused the content of a row"""
+
+
+def raise_if_cancelled() -> None:
+    """Where a driver took a cancellation for its own: who tries again after an outage would never end."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -339,3 +339,15 @@ async def _said(capsys: pytest.CaptureFixture[str], command: Any) -> object:
     with suppress(json.JSONDecodeError):
         return json.loads(capsys.readouterr().out)
     return None
+
+
+async def test_a_consumer_ends_whenever_it_is_cancelled(pipeline: Pipeline, journal: Journal) -> None:
+    """Also where the driver answers with an error of its own, or goes on."""
+    await ship(pipeline, journal, make_clicks(100))
+    for turns in range(150):
+        consumer = asyncio.create_task(pipeline.consumer().run(asyncio.Event()))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        consumer.cancel()
+        done, _ = await asyncio.wait({consumer}, timeout=5)
+        assert done, f"after {turns} turns of the loop: {consumer.get_stack()}"

@@ -63,7 +63,8 @@ async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator["async
         yield task
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        done, _ = await asyncio.wait({task}, timeout=10)
+        assert done, f"does not end: {task.get_stack()}"
 
 
 class Pipeline:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import orjson
 
-from attribution.errors import ConflictError, DatabaseUnavailableError, RejectedRowsError, SettingsError
+from attribution.errors import (
+    ConflictError,
+    DatabaseUnavailableError,
+    RejectedRowsError,
+    SettingsError,
+    raise_if_cancelled,
+)
 from attribution.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,6 +53,7 @@ def translated_errors() -> "Iterator[None]":
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         raise RejectedRowsError(str(error)) from error
     except _UNAVAILABLE as error:
+        raise_if_cancelled()
         raise DatabaseUnavailableError(f"the database is away: {error!r}") from error
 
 

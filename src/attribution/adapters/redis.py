@@ -8,7 +8,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from attribution.errors import SettingsError, StreamUnavailableError
+from attribution.errors import SettingsError, StreamUnavailableError, raise_if_cancelled
 from attribution.settings import Settings
 
 _CONNECT_TIMEOUT_S = 2.0
@@ -39,7 +39,10 @@ def open_redis(settings: Settings, *, connections: int = 4, single: bool = False
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
+    # redis-py goes on after a cancellation while it connects, and turns others into errors of the connection.
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
+        raise_if_cancelled()
         raise StreamUnavailableError(f"the stream server is away: {error!r}") from error
+    raise_if_cancelled()
