@@ -142,7 +142,7 @@ class Shipper:
 
     async def _report(self, through_us: int) -> None:
         is_first = await self._stream.report_shipped(self._directory.journal_id, through_us)
-        if is_first and self._reported:
+        if is_first and (self._reported or await self._stream.incarnation() != self._incarnation):
             raise StreamUnavailableError("the stream server forgot what it had")
         self._reported = True
 
