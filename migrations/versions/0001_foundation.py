@@ -276,7 +276,8 @@ CREATE TABLE conversion_visitors (
 CREATE INDEX conversion_visitors_conversion ON conversion_visitors (program_id, conversion_id);
 COMMENT ON TABLE conversion_visitors IS 'the visitors a conversion names: its own, and that of the click it names';
 
--- By the conversion, and by those of its customer that are not after it. A plain SQL function, so it is inlined.
+-- By the conversion, and by those of its customer that are not after it; their own visitors even before an
+-- attributor has seen them. A plain SQL function, so it is inlined.
 CREATE FUNCTION visitors_named(bigint, bigint, text, timestamptz) RETURNS TABLE (visitor_id text)
 LANGUAGE sql STABLE AS
 $$
@@ -284,10 +285,18 @@ $$
     FROM conversion_visitors v
     WHERE v.program_id = $1 AND v.conversion_id = $2
     UNION
+    SELECT c.visitor_id
+    FROM conversions c
+    WHERE c.program_id = $1 AND c.conversion_id = $2 AND c.visitor_id IS NOT NULL
+    UNION
     SELECT v.visitor_id
     FROM conversions o
     JOIN conversion_visitors v ON v.program_id = o.program_id AND v.conversion_id = o.conversion_id
     WHERE o.program_id = $1 AND o.customer_id = $3 AND o.occurred_at <= $4
+    UNION
+    SELECT o.visitor_id
+    FROM conversions o
+    WHERE o.program_id = $1 AND o.customer_id = $3 AND o.occurred_at <= $4 AND o.visitor_id IS NOT NULL
 $$;
 
 -- Work of the attributor: one conversion, or all of a customer from an instant on.

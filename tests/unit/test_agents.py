@@ -65,9 +65,7 @@ def test_http_libraries_are_bots(agents: AgentClassifier, agent: str) -> None:
     assert agents.classify(agent.encode()) is AgentClass.HTTP_LIBRARY
 
 
-@pytest.mark.parametrize(
-    "agent", ["Mozilla/5.0 (compatible; Unheard-Of/1.0; +https://unheard.of)", "acmebot/2.1"]
-)
+@pytest.mark.parametrize("agent", ["Mozilla/5.0 (compatible; Unheard-Of/1.0; +https://unheard.of)", "acmebot/2.1"])
 def test_bots_that_say_so_are_bots(agents: AgentClassifier, agent: str) -> None:
     """A bot that nobody listed is still one when it names itself so."""
     assert agents.classify(agent.encode()) is AgentClass.OTHER_BOT
@@ -84,8 +82,7 @@ def test_the_first_tag_is_the_class(agents: AgentClassifier) -> None:
     """A bot's class is its first tag in the package."""
     assert agents.classify(b"Googlebot/2.1 (+http://www.google.com/bot.html)") is AgentClass.SEARCH_ENGINE
     assert (
-        agents.classify(b"Mozilla/5.0 (compatible; GPTBot/1.1; +https://openai.com/gptbot)")
-        is AgentClass.AI_CRAWLER
+        agents.classify(b"Mozilla/5.0 (compatible; GPTBot/1.1; +https://openai.com/gptbot)") is AgentClass.AI_CRAWLER
     )
 
 

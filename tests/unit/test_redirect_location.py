@@ -107,17 +107,12 @@ def test_forwarding_can_be_off() -> None:
 )  # fmt: skip
 def test_a_visitor_cannot_name_a_reserved_parameter(name: bytes) -> None:
     """In any case, encoding, padding or array form, a visitor's click id is left out."""
-    assert (
-        sent_to("https://s.example/", b"b=1&" + name + b"=evil&c=2")
-        == "https://s.example/?b=1&c=2&click_id=T"
-    )
+    assert sent_to("https://s.example/", b"b=1&" + name + b"=evil&c=2") == "https://s.example/?b=1&c=2&click_id=T"
 
 
 def test_the_programmes_own_parameter_name() -> None:
     """Another name per programme takes the place of `click_id`, which is then a parameter like others."""
-    location = sent_to(
-        "https://s.example/?irclickid=1", b"IRCLICKID=2&click_id=3", click_id_param="irclickid"
-    )
+    location = sent_to("https://s.example/?irclickid=1", b"IRCLICKID=2&click_id=3", click_id_param="irclickid")
     assert location == "https://s.example/?click_id=3&irclickid=T"
 
 
@@ -229,8 +224,6 @@ def test_what_is_a_destination(url: str) -> None:
 def test_instants_have_zones_of_any_kind() -> None:
     """Starts and ends are compared as instants."""
     assert (
-        ask(
-            make_link(starts_at=datetime(1970, 1, 1, tzinfo=UTC), expires_at=datetime.max.replace(tzinfo=UTC))
-        ).status
+        ask(make_link(starts_at=datetime(1970, 1, 1, tzinfo=UTC), expires_at=datetime.max.replace(tzinfo=UTC))).status
         == 302
     )

@@ -59,9 +59,7 @@ def test_new_visitor_gets_a_cookie() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "host", [b"localhost", b"localhost:8000", b"127.0.0.1:8000", b"[::1]:8000", b"[::1]"]
-)
+@pytest.mark.parametrize("host", [b"localhost", b"localhost:8000", b"127.0.0.1:8000", b"[::1]:8000", b"[::1]"])
 def test_cookie_on_plain_loopback(host: bytes) -> None:
     """On plain loopback the cookie is not Secure, so that trying it out works."""
     cookie = ask(LINK, host=host).headers[b"set-cookie"]
@@ -117,9 +115,7 @@ def test_head_of_a_bot_or_prefetch_is_head() -> None:
 
 
 @pytest.mark.parametrize("name", [b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"])
-@pytest.mark.parametrize(
-    "value", [b"prefetch", b"prefetch;prerender", b"PREVIEW", b"Prerender", b"x, preview"]
-)
+@pytest.mark.parametrize("value", [b"prefetch", b"prefetch;prerender", b"PREVIEW", b"Prerender", b"x, preview"])
 def test_prefetch(name: bytes, value: bytes) -> None:
     """A prefetch gets 503, so that the real visit comes to us, and is never a click."""
     tap = ask(LINK, (name, value))
