@@ -52,7 +52,7 @@ def _measured(ports: Mapping[str, int], pattern: str, seconds: int) -> Table:
         for _ in range(ROUNDS)
     ]
     return Table(
-        f"Redirects, {pattern} of {LINKS:,} links, one core, 64 connections, median of {ROUNDS} rounds of {seconds} s",
+        f"Redirects, {pattern} of {LINKS:,} links, one core, 64 connections, median of {ROUNDS} x {seconds} s",
         ("server", "requests/s", "of nginx with log", "of FastAPI", "p50 ms", "p99 ms", "errors"),
         [_row(name, rounds) for name in ports],
     )

@@ -114,9 +114,7 @@ def sockets(pid: int) -> set[str]:
 
 def listening_tcp_sockets() -> set[str]:
     lines = [
-        line.split()
-        for table in ("tcp", "tcp6")
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()
+        line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()
     ]
     return {inode for _, _, _, state, _, _, _, _, _, inode, *_ in lines if state == "0A"}
 
@@ -159,9 +157,7 @@ async def test_it_recovers_after_kill_9_in_the_middle_of_writes(server: Embedded
     assert await read(server) >= acknowledged[-1]
 
 
-async def test_a_pid_file_that_names_a_stranger_is_forgotten(
-    kind: type[EmbeddedServer], directory: Path
-) -> None:
+async def test_a_pid_file_that_names_a_stranger_is_forgotten(kind: type[EmbeddedServer], directory: Path) -> None:
     server = kind(directory)
     async with server:
         await write(server, "one")
