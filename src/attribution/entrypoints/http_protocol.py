@@ -108,6 +108,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._sweeper = sweeper
         self._head_bytes = 0
+        self._in_target = False
         self._in_head = False
         self._in_message = False
         self._unparsed_bytes = 0
@@ -155,6 +156,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def _parse(self, data: bytes) -> None:
+        in_target = self._in_target or not self._in_message
+        if in_target and not data.isascii():
+            # Some apps send what they were given, umlauts and all; the parser would lose us their taps.
+            target, line_end, rest = data.partition(b"\n")
+            data = b"".join(_percent(byte) for byte in target) + line_end + rest
+        self._in_target = in_target and b"\n" not in data
         all_head = self._in_head or not (self._in_message or _HEAD_END in data)
         super().data_received(data)
         # A header that never ends is kept by the parser and not handed out, so it is counted as it comes in.
@@ -171,8 +178,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         self._grow(len(url))
-        # Bytes outside ASCII are no valid path, but they are no reason to fall out of the table of answers either.
-        super().on_url(url if url.isascii() else b"".join(_percent(byte) for byte in url))
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._grow(len(name) + len(value) + 4)
