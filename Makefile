@@ -5,7 +5,11 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 
 ENVIRONMENT = .venv/.installed
 
-.PHONY: run test fmt lock
+# beside nginx and wrk, which come from the system; writes loadtests/RESULTS.md
+bench: $(ENVIRONMENT)
+	.venv/bin/python -m loadtests --record
+
+.PHONY: run test bench fmt lock
 .DEFAULT_GOAL := run
 
 # PORT, DATA_DIR, WORKERS and all other settings: from the environment, or `make run PORT=9000`
