@@ -92,6 +92,8 @@ class LaneServer:
         self._sweeper = sweeper or Sweeper()
         self._keep_alive_s = keep_alive_s
         self._socket = socket.create_server(("127.0.0.1", 0))
+        # Small, so that a client that does not read is felt soon.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
         self.port: int = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._run, name=f"fast={fast}")
         self.server: uvicorn.Server | None = None
