@@ -35,7 +35,7 @@ for _name in list(os.environ):  # a developer's own settings are not the tests'
 def pytest_configure(config: pytest.Config) -> None:
     """A directory of this run's own: runs that share one take away each other's permissions and files."""
     if config.option.basetemp is None:
-        config.option.basetemp = tempfile.mkdtemp(prefix="attribution-tests-")
+        config.option.basetemp = tempfile.mkdtemp(prefix="tests-")
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
 
 

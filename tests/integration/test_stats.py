@@ -162,7 +162,7 @@ async def test_the_answer_says_what_was_asked_and_how_it_was_counted(database: D
     assert answer["rows"] == [
         {
             "influencer": "1", "clicks": 3, "unique_visitors": 1, "revenue": "10.00",
-            "conversion_rate": "0.333333333333", "aov": "10",
+            "conversion_rate": "0.333333333333", "aov": "10.00000",
         }
     ]  # fmt: skip
     assert answer["totals"] == {name: value for name, value in answer["rows"][0].items() if name != "influencer"}
