@@ -11,7 +11,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[], $5::bigint
 -- name: reopen
 -- What these clicks can change: conversions that wait for one of them, and conversions not before one of them that
 -- name its visitor; then the later ones of the same customers. Conversions come first, for the attributor names the
--- visitors of what it takes before it reads for the others.
+-- visitors of what it takes before it reads for the others. The rows are as old as the clicks: `as_of` waits for them.
 WITH landed AS (
     SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[], $4::text[])
         AS l (program_id, click_id, clicked_at, visitor_id)
@@ -27,14 +27,15 @@ WITH landed AS (
     SELECT n.program_id, n.conversion_id, c.customer_id, c.occurred_at, n.clicked_at
     FROM named n JOIN conversions c USING (program_id, conversion_id)
 )
-INSERT INTO credit_queue (program_id, conversion_id, customer_id, since)
-SELECT DISTINCT program_id, conversion_id, NULL::text, NULL::timestamptz
+INSERT INTO credit_queue (program_id, conversion_id, customer_id, since, created_at)
+SELECT program_id, conversion_id, NULL::text, NULL::timestamptz, least(min(clicked_at), now())
 FROM affected a
 WHERE occurred_at >= clicked_at OR EXISTS (
     SELECT FROM awaited w WHERE w.program_id = a.program_id AND w.conversion_id = a.conversion_id
 )
+GROUP BY program_id, conversion_id
 UNION ALL
-SELECT a.program_id, NULL, a.customer_id, min(greatest(a.occurred_at, a.clicked_at))
+SELECT a.program_id, NULL, a.customer_id, min(greatest(a.occurred_at, a.clicked_at)), least(min(a.clicked_at), now())
 FROM affected a
 WHERE EXISTS (
     SELECT FROM conversions later
