@@ -231,6 +231,46 @@ def test_a_client_that_sends_faster_than_it_is_answered(server: LaneServer, data
     assert most < 10_000_000
 
 
+def test_a_client_that_sends_much_for_each_answer(server: LaneServer) -> None:
+    """Large requests wait with the client as well."""
+    sent = HEAD.replace(b"\r\n\r\n", b"\r\nA: " + b"b" * 8000 + b"\r\n\r\n")
+    count = 1000
+    most = 0
+    with Client(server) as client:
+        sender = threading.Thread(target=client.send, args=(sent * count,))
+        sender.start()
+        for number in range(count):
+            assert client.answer()
+            if number % 50 == 0:
+                most = max(most, waiting_bytes(server))
+        sender.join()
+    assert most < 2_000_000
+
+
+def test_a_client_that_sends_hundreds_for_each_answer(server: LaneServer) -> None:
+    """However little it sends at a time."""
+    with Client(server) as client:
+        for _ in range(30):
+            client.send(b"HEAD /a HTTP/1.1\r\n\r\n" * 600)
+            assert client.answer()
+            assert waiting_bytes(server) < 10_000_000
+
+
+def test_taps_one_by_one_that_are_never_read(server: LaneServer) -> None:
+    """Also of plain taps no more answers are made than the client's buffers have room for."""
+    with Client(server, receive_buffer=4096) as client:
+        client.send(TAP)
+        (connection,) = wait_until(lambda: server.connections)
+        while not connection.flow.write_paused:
+            client.send(TAP)
+            server.turn()
+        unsent = connection.transport.get_write_buffer_size()
+        for _ in range(100):
+            client.send(TAP)
+            server.turn()
+        assert connection.transport.get_write_buffer_size() <= unsent
+
+
 def test_a_slow_reader_gets_all_answers_in_order(server: LaneServer) -> None:
     """Thousands of taps by a client that reads late are each answered once, in order."""
     count = 3000
@@ -302,16 +342,20 @@ def test_answers_that_are_never_read(brief: LaneServer) -> None:
         wait_until(lambda: not brief.connections)
 
 
-def test_busy_connections_stay(brief: LaneServer) -> None:
-    """A connection that is used is not closed, however old it is."""
-    with Client(brief) as client:
-        (connection,) = wait_until(lambda: brief.connections)
-        silences = 0
-        while silences < 30:
-            client.send(TAP)
-            assert client.answer()
-            wait_until(lambda: connection._silent_s > 0)
-            silences += 1
+@pytest.mark.parametrize("sent", [[TAP], [TAP[:40], TAP[40:]]])
+def test_busy_connections_stay(tmp_path: Path, fast: bool, sent: list[bytes]) -> None:  # noqa: FBT001
+    """A connection that is used is not closed, however old it is, and each head has its own time."""
+    patient = Sweeper(head_timeout_s=1.0, interval_s=0.05)
+    with LaneServer(tmp_path, fast=fast, sweeper=patient, keep_alive_s=1) as server, Client(server) as client:
+        (connection,) = wait_until(lambda: server.connections)
+        for _ in range(25):
+            for piece in sent:
+                client.send(piece)
+                server.turn()
+                wait_until(lambda: connection._silent_s > 0)
+            answer = client.answer()
+            assert answer is not None
+            assert answer.status == 302
 
 
 def test_a_slow_commit_is_waited_for(tmp_path: Path, fast: bool, disk: Disk) -> None:  # noqa: FBT001

@@ -312,6 +312,12 @@ def test_records(lanes: Lanes, headers: bytes, cookie: str, referrer: str | None
     assert (click.visitor_id, click.referrer_host) == (cookie, referrer)
 
 
+def test_trailers_say_nothing(lanes: Lanes) -> None:
+    """What comes after a body is not read as a header, whenever it comes."""
+    sent = request(headers=b"Transfer-Encoding: chunked\r\n", body=chunked(b"a", trailer=COOKIE))
+    assert both(lanes, sent).clicks[0].visitor_id == "NEW"
+
+
 @pytest.mark.parametrize(
     "headers",
     [
