@@ -10,13 +10,19 @@ from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, Field, ValidationError, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import SettingsError
 
 _PREFIX = "ATTRIBUTION_"
+_SCHEMES = {
+    "database_url": ("postgresql", "postgres"),
+    "redis_url": ("redis", "rediss", "unix"),
+    "public_url": ("http", "https"),
+}
 _PLAIN_NAMES = {"database_url", "redis_url", "host", "port", "data_dir", "workers"}
 
 
@@ -119,6 +125,18 @@ class Settings(BaseSettings):
     """How long a role may drain after SIGTERM before it is ended."""
     worker_metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port for the consumer's own /metrics in production; 0: none (under `up` the server's page shows it)."""
+
+    @field_validator("database_url", "redis_url", "public_url")
+    @classmethod
+    def _url_is_of_its_kind(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is not None:
+            schemes = _SCHEMES[info.field_name or ""]
+            parts = urlsplit(url)
+            if parts.scheme not in schemes or not (parts.netloc or parts.path.strip("/") or parts.query):
+                raise ValueError(
+                    f"must be a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+                )
+        return url
 
     @field_validator("host")
     @classmethod

@@ -231,9 +231,10 @@ def test_a_client_that_sends_faster_than_it_is_answered(server: LaneServer, data
     assert most < 10_000_000
 
 
-def test_a_client_that_sends_much_for_each_answer(server: LaneServer) -> None:
+@pytest.mark.parametrize("small", [HEAD, POST + b"ab"])
+def test_a_client_that_sends_much_for_each_answer(server: LaneServer, small: bytes) -> None:
     """Large requests wait with the client as well."""
-    sent = HEAD.replace(b"\r\n\r\n", b"\r\nA: " + b"b" * 8000 + b"\r\n\r\n")
+    sent = small.replace(b"\r\n\r\n", b"\r\nA: " + b"b" * 8000 + b"\r\n\r\n")
     count = 1000
     most = 0
     with Client(server) as client:
@@ -356,6 +357,21 @@ def test_busy_connections_stay(tmp_path: Path, fast: bool, sent: list[bytes]) ->
             answer = client.answer()
             assert answer is not None
             assert answer.status == 302
+
+
+def test_a_slow_reader_is_not_given_up(brief: LaneServer) -> None:
+    """A client that goes on reading a large answer is not idle, however long it takes."""
+    body = b"x" * 3_000_000
+    with Client(brief, receive_buffer=4096) as client:
+        client.send(POST.replace(b"Length: 2", b"Length: %d" % len(body)) + body)
+        (connection,) = brief.connections
+        wait_until(connection.transport.get_write_buffer_size)
+        for _ in range(30):
+            unsent = connection.transport.get_write_buffer_size()
+            while connection.transport.get_write_buffer_size() == unsent:
+                assert client.socket.recv(4096)
+            wait_until(lambda: connection._unsent_bytes == connection.transport.get_write_buffer_size())
+        assert brief.connections == [connection]
 
 
 def test_a_slow_commit_is_waited_for(tmp_path: Path, fast: bool, disk: Disk) -> None:  # noqa: FBT001

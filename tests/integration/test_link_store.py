@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
+from tests.support.processes import pause, resume
 from tests.support.waiting import eventually
 
 from attribution.adapters.link_store import LinkStore
@@ -16,6 +17,7 @@ from attribution.adapters.postgres import Database
 from attribution.adapters.redis import open_redis
 from attribution.domain.clicks import Channel
 from attribution.domain.links import ForwardQuery, Link
+from attribution.embedded.valkey import EmbeddedValkey
 from attribution.settings import Settings
 
 FRESH_S = 60.0
@@ -220,3 +222,18 @@ async def test_the_newest_links_come_first_and_no_more_than_asked_for(stores: St
         await stores.make(slug)
     pages = [[link.slug for link in page] async for page in stores.both.newest(2)]
     assert pages == [["chris", "ben"]]
+
+
+async def test_a_redis_that_hangs_costs_a_cold_link_a_moment_and_the_next_one_nothing(
+    stores: Stores, valkey: EmbeddedValkey
+) -> None:
+    await stores.make("ben")
+    await stores.both.ping()
+    pause(valkey.pid)
+    try:
+        async with asyncio.timeout(1.5):
+            assert await destination(stores.both) == "https://shop.example/1"
+        async with asyncio.timeout(0.4):
+            assert await destination(stores.both, "ben") == "https://shop.example/1"
+    finally:
+        resume(valkey.pid)

@@ -56,6 +56,9 @@ def test_each_fault_is_one_line_with_its_name(monkeypatch: pytest.MonkeyPatch) -
         ("ATTRIBUTION_DEAD_LETTER_SHARE", "nan"),
         ("ATTRIBUTION_SHUTDOWN_TIMEOUT_S", "-3"),
         ("ATTRIBUTION_NO_SUCH_THING", "1"),
+        ("DATABASE_URL", "mysql://localhost/x"),
+        ("REDIS_URL", "foo"),
+        ("ATTRIBUTION_PUBLIC_URL", "ftp://x"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_with_one_line(

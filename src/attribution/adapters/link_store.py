@@ -8,7 +8,7 @@ older copy over a newer one.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,8 @@ _SQL = statements("link_store")
 _FEED = "attribution:links"
 _KEEP_S = 7 * 24 * 3600
 _PAGE = 1_000
+_PATIENCE_S = 0.5
+_HANG_S = 2.0
 _NEWEST = 2**63 - 1
 _PUT_IF_NEWER = """
 local held = redis.call('HGET', KEYS[1], 'version')
@@ -65,6 +67,7 @@ class LinkStore:
         self._redis = redis
         self._feed = feed
         self._fresh_s = fresh_s
+        self._redis_hangs_until = float("-inf")
         self._reads = _Allowance(reads_per_s)
         self._put_if_newer = redis.register_script(_PUT_IF_NEWER)
 
@@ -93,12 +96,15 @@ class LinkStore:
         return {row["slug"]: _link(row) for row in rows}
 
     async def _copies(self, slugs: Sequence[str]) -> dict[str, tuple[Link, bool]]:
+        if time.monotonic() < self._redis_hangs_until:
+            return {}
         try:
-            with translated_errors():
-                async with self._redis.pipeline(transaction=False) as pipe:
-                    for slug in slugs:
-                        pipe.hmget(_key(slug), "link", "read_at")
-                    replies = await pipe.execute()
+            async with self._patience():
+                with translated_errors():
+                    async with self._redis.pipeline(transaction=False) as pipe:
+                        for slug in slugs:
+                            pipe.hmget(_key(slug), "link", "read_at")
+                        replies = await pipe.execute()
         except StreamUnavailableError:
             return {}
         oldest = time.time() - self._fresh_s
@@ -111,19 +117,32 @@ class LinkStore:
     async def _copy(self, links: Iterable[Link], *, announce: bool = False) -> None:
         """A copy that can't be made is only slower later: edits reach the workers by their caches' age then."""
         now = time.time()
+        if time.monotonic() < self._redis_hangs_until:
+            return
         try:
-            with translated_errors():
-                async with self._redis.pipeline(transaction=False) as pipe:
-                    for link in links:
-                        encoded = encode_link(link)
-                        await self._put_if_newer(
-                            keys=[_key(link.slug)], args=[link.version, encoded, now, _KEEP_S], client=pipe
-                        )
-                        if announce:
-                            pipe.publish(_FEED, encoded)
-                    await pipe.execute()
+            async with self._patience():
+                with translated_errors():
+                    async with self._redis.pipeline(transaction=False) as pipe:
+                        for link in links:
+                            encoded = encode_link(link)
+                            await self._put_if_newer(
+                                keys=[_key(link.slug)], args=[link.version, encoded, now, _KEEP_S], client=pipe
+                            )
+                            if announce:
+                                pipe.publish(_FEED, encoded)
+                        await pipe.execute()
         except StreamUnavailableError as error:
             _log.warning("links_not_copied", error=str(error))
+
+    @asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
+        """A Redis that hangs must cost a cold link no more than a moment, and the next ones nothing."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                yield
+        except TimeoutError:
+            self._redis_hangs_until = time.monotonic() + _HANG_S
+            raise StreamUnavailableError("the stream server does not answer") from None
 
     async def ping(self) -> None:
         """Raises `StreamUnavailableError`."""

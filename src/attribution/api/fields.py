@@ -21,6 +21,7 @@ INSTANT_MAX = datetime(3000, 1, 1, tzinfo=UTC)
 _ID_MAX = 2**63 - 1
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 _NUMBER = r"^[0-9]{1,31}(\.[0-9]{1,30})?$"
+_VISITORS_OWN = frozenset(f"sub{number}" for number in range(1, clicks.SUB_COUNT + 1))
 _TYPE = r"^[a-z][a-z0-9_]{0,31}$"
 
 
@@ -78,6 +79,11 @@ def _check_url(value: str) -> None:
         raise ValueError(error)
 
 
+def _check_free(name: str) -> None:
+    if name.casefold() in _VISITORS_OWN:
+        raise ValueError("belongs to visitors, who send sub1 to sub5")
+
+
 def _check_timezone(value: str) -> None:
     if value not in _timezones():
         raise ValueError("is not a time zone of the IANA database, like Europe/Berlin")
@@ -122,7 +128,7 @@ ProgramKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Slug = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{SLUG.pattern}$"}), _checked(_check_slug)]
 Url = Annotated[str, Field(max_length=DESTINATION_MAX_LENGTH), _checked(_check_url)]
 """Absolute, http or https."""
-ParamName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+ParamName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"), _checked(_check_free)]
 VisitorId = Annotated[str, Field(pattern=f"^{clicks.VISITOR_ID.pattern}$")]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["EUR"]), _checked(exponent)]
 Timezone = Annotated[str, Field(examples=["Europe/Berlin"]), _checked(_check_timezone)]

@@ -1,7 +1,7 @@
 """/v1/stats: what a brand asks of its programme."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from attribution.domain.clicks import Channel
 from attribution.domain.rfc3339 import parse_instant
 from attribution.errors import FieldError, InvalidInputError
 from attribution.stats.metrics import METRICS
-from attribution.stats.query import Dimension, StatsQuery
+from attribution.stats.query import NONE, Dimension, StatsQuery
 
 from .auth import ProgramOf
+from .fields import object_id
 from .problems import documented
 from .route import V1Route
 from .services import Services
@@ -62,13 +64,6 @@ def _chosen(parameter: str, text: str | None, known: Sequence[str]) -> list[str]
     return names
 
 
-def _instant(parameter: str, text: str) -> datetime:
-    try:
-        return parse_instant(text)
-    except (ValueError, OverflowError):
-        raise _invalid(parameter, "is not a time with an offset, like 2026-11-20T10:00:00+01:00") from None
-
-
 def _moment(parameter: str, text: str, zone: ZoneInfo) -> datetime:
     """An instant, or the beginning of a date in the programme's zone."""
     try:
@@ -104,10 +99,52 @@ def _cursor(offset: int | None) -> str | None:
     return None if offset is None else urlsafe_b64encode(str(offset).encode()).decode().rstrip("=")
 
 
-def _filter_values(parameter: str, text: str) -> list[str]:
+def _is_instant(text: str) -> bool:
+    try:
+        parse_instant(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _is_channel(text: str) -> bool:
+    return text in {channel.value for channel in Channel}
+
+
+def _is_id(text: str) -> bool:
+    return object_id(text) is not None
+
+
+_VALUES: Mapping[Dimension, tuple[Callable[[str], bool], str]] = {
+    Dimension.INFLUENCER: (_is_id, "an id"),
+    Dimension.CAMPAIGN: (_is_id, "an id"),
+    Dimension.POST: (_is_id, "an id"),
+    Dimension.LINK: (_is_id, "an id"),
+    Dimension.CHANNEL: (_is_channel, "a channel"),
+    Dimension.CODE: (str.isprintable, "a code"),
+    Dimension.CONVERSION_TYPE: (str.isidentifier, "a conversion type"),
+    Dimension.MONTH: (lambda text: _is_date(f"{text}-01"), "a month like 2026-11"),
+    Dimension.WEEK: (lambda text: _is_date(text) and date.fromisoformat(text).weekday() == 0, "a Monday"),
+    Dimension.DAY: (_is_date, "a day like 2026-11-20"),
+    Dimension.HOUR: (_is_instant, "a time with an offset, like 2026-11-20T10:00:00+01:00"),
+}
+
+
+def _filter_values(dimension: Dimension, text: str) -> list[str]:
+    fits, what = _VALUES[dimension]
     values = _listed(text)
-    if len(values) > _VALUES_MAX or "\0" in text:
-        raise _invalid(parameter, f"has more than {_VALUES_MAX} values, or a character that none has")
+    for value in values or [""]:
+        if value != NONE and not (value and fits(value)):
+            raise _invalid(dimension, f"{value[:100]!r} is not {what}")
+    if len(values) > _VALUES_MAX:
+        raise _invalid(dimension, f"has more than {_VALUES_MAX} values")
     return values
 
 
@@ -138,10 +175,7 @@ async def _filters(
         Dimension.DAY: day,
         Dimension.HOUR: hour,
     }
-    values = {d: _filter_values(d, text) for d, text in given.items() if text is not None}
-    for text in values.get(Dimension.HOUR, ()):
-        _instant("hour", text)
-    return values
+    return {d: _filter_values(d, text) for d, text in given.items() if text is not None}
 
 
 async def _query(

@@ -64,9 +64,8 @@ class _Line(_Shape):
 
     def item(self, currency: str) -> Item:
         allocated = sum((allocation.amount for allocation in self.discount_allocations), Decimal(0))
-        minor = to_minor(self.price * self.quantity - allocated, currency)
-        if minor < 0:
-            raise MoneyError("is allocated more discount than it costs")
+        # An order is never lost for a line that is given more discount than it costs: its net is just nothing.
+        minor = max(0, to_minor(self.price * self.quantity - allocated, currency))
         return Item(_text(self.sku), self.quantity, minor)
 
 

@@ -70,6 +70,8 @@ async def _config(settings: Settings, stack: AsyncExitStack) -> uvicorn.Config:
         lifespan="off",
         interface="asgi3",
         log_config=None,
+        # Its warnings are about what clients send, and a client must not fill the log.
+        log_level="error",
         access_log=False,
         server_header=False,
         proxy_headers=False,

@@ -44,7 +44,7 @@ WITH facts AS (
       AND ($7 -> 'channel' IS NULL OR $7 -> 'channel' ? coalesce(channel, 'none'))
       AND ($7 -> 'post' IS NULL OR $7 -> 'post' ? coalesce(post, 'none'))
       AND ($7 -> 'link' IS NULL OR $7 -> 'link' ? coalesce(link, 'none'))
-      AND ($7 -> 'code' IS NULL OR $7 -> 'code' ? coalesce(code, 'none'))
+      AND ($7 -> 'code' IS NULL OR lower($7 ->> 'code')::jsonb ? coalesce(lower(code), 'none'))
       AND ($7 -> 'conversion_type' IS NULL OR $7 -> 'conversion_type' ? coalesce(conversion_type, 'none'))
       AND ($7 -> 'month' IS NULL OR $7 -> 'month' ? month)
       AND ($7 -> 'week' IS NULL OR $7 -> 'week' ? week)

@@ -1,0 +1,54 @@
+"""/v1/stats: what is asked is checked before it is answered."""
+
+import pytest
+from tests.support.api import Api, assert_problem
+
+from attribution.adapters.credit_table import CreditTable
+from attribution.conversions.attributor import Attributor, AttributorPolicy
+
+WRONG = (
+    ("day", "x"),
+    ("day", ""),
+    ("day", "2026-02-30"),
+    ("month", "2026"),
+    ("month", "2026-13"),
+    ("week", "2026-11-10"),
+    ("hour", "5"),
+    ("channel", "foo"),
+    ("influencer", "abc"),
+    ("link", "1,-1"),
+    ("group_by", "planet"),
+    ("group_by", "day,day"),
+    ("metrics", "luck"),
+    ("sort", "planet"),
+    ("from", "yesterday"),
+    ("to", "2026-11-20T10:00:00"),
+    ("limit", "0"),
+    ("cursor", "-"),
+    ("cursor", "LTU"),
+    ("model", "linear"),
+    ("planet", "mars"),
+)
+
+
+async def test_a_value_that_cannot_be_is_named(api: Api) -> None:
+    """Rather than answered with zeros, which look like an answer."""
+    for parameter, value in WRONG:
+        assert_problem(await api.ask("GET", "/v1/stats", params={parameter: value}), 422, "query", parameter)
+
+
+@pytest.mark.parametrize("value", ["none", "1", "1,none", "2"])
+async def test_values_that_can_be_are_answered(api: Api, value: str) -> None:
+    assert (await api.ask("GET", "/v1/stats", params={"influencer": value})).json()["totals"]["clicks"] == 0
+
+
+async def test_codes_are_found_whatever_their_case(api: Api) -> None:
+    """As orders match them."""
+    influencer = await api.make("influencers", name="Anna")
+    await api.make("codes", code="ANNA15", influencer_id=influencer["id"])
+    order = {"order_id": "1", "ordered_at": "2026-11-20T10:00:00Z", "currency": "USD", "amount": "5"}
+    await api.ask("POST", "/v1/orders", order | {"discount_codes": ["anna15"]})
+    await Attributor(CreditTable(api.database), AttributorPolicy(10, 0.1)).step()
+    for code in ("anna15", "ANNA15"):
+        answer = await api.ask("GET", "/v1/stats", params={"code": code, "from": "2026-11-01", "to": "2026-12-01"})
+        assert answer.json()["totals"]["orders"] == 1
