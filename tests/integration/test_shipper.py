@@ -248,6 +248,7 @@ async def test_segments_are_deleted_when_all_of_them_is_committed_and_never_befo
 
 async def _tidied(pipeline: Pipeline) -> bool:
     """Two more reports have been made, so the shipper has looked for what it may delete."""
+    await eventually(lambda: reports(pipeline))
     seen = {await pipeline.redis.hget("attribution:shipped", (await reports(pipeline))[0].decode())}
 
     async def more() -> bool:
