@@ -133,10 +133,6 @@ class StreamReader:
                 pipe.xdel(self._key, *entry_ids)
                 await pipe.execute()
 
-    async def length(self) -> int:
-        with translated_errors():
-            return int(await self._redis.xlen(self._key))
-
     async def last_entry_id(self) -> tuple[int, int]:
         """Of the newest entry ever appended, deleted or not."""
         with translated_errors():
