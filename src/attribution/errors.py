@@ -1,6 +1,7 @@
 """One error tree. Adapters translate their drivers' errors into it; the API translates it into statuses."""
 
 import asyncio
+from datetime import date
 from typing import NamedTuple
 
 
@@ -36,6 +37,14 @@ class NotFoundError(AttributionError):
 
 class ConflictError(AttributionError):
     """The name is taken"""
+
+
+class MissingRateError(AttributionError):
+    """An exchange rate is missing"""
+
+    def __init__(self, day: date, base: str, quote: str) -> None:
+        super().__init__(f"there is no exchange rate from {base} to {quote} for {day}: POST /v1/fx-rates")
+        self.day, self.base, self.quote = day, base, quote
 
 
 class UnavailableError(AttributionError):

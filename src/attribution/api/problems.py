@@ -19,6 +19,7 @@ from attribution.errors import (
     ConflictError,
     FieldError,
     InvalidInputError,
+    MissingRateError,
     NotFoundError,
     RejectedRowsError,
     UnavailableError,
@@ -34,6 +35,7 @@ _STATUSES: Mapping[type[AttributionError], HTTPStatus] = {
     RejectedRowsError: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    MissingRateError: HTTPStatus.CONFLICT,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _HEADERS: Mapping[int, Mapping[str, str]] = {

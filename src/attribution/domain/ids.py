@@ -9,6 +9,7 @@ PostId = NewType("PostId", int)
 LinkId = NewType("LinkId", int)
 CodeId = NewType("CodeId", int)
 RuleId = NewType("RuleId", int)
+CommissionPlanId = NewType("CommissionPlanId", int)
 ConversionId = NewType("ConversionId", int)
 ClickId = NewType("ClickId", bytes)
 """16 bytes: microseconds since 1970 as an unsigned 64-bit big-endian integer, then 64 random bits.

@@ -73,3 +73,8 @@ def split(total: int, weights: Sequence[Fraction]) -> list[int]:
     for i in by_remainder[: total - sum(parts)]:
         parts[i] += 1
     return parts
+
+
+def half_up(exact: Fraction) -> int:
+    """To the nearest minor unit, a half to the greater."""
+    return (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
