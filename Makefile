@@ -5,9 +5,9 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 
 ENVIRONMENT = .venv/.installed
 
-# beside nginx and wrk, which come from the system; writes loadtests/RESULTS.md
+# beside nginx, wrk and cc, which come from the system; SCENARIOS="latency growth" for some; writes loadtests/RESULTS.md
 bench: $(ENVIRONMENT)
-	.venv/bin/python -m loadtests --record
+	.venv/bin/python -m loadtests $(SCENARIOS) --record
 
 .PHONY: run test bench fmt lock
 .DEFAULT_GOAL := run

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,3 +37,11 @@ def heading(command: str) -> str:
     return (
         f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, {cores} cores of {model}, Python {platform.python_version()}\n"
     )
+
+
+def recorded(page: str, name: str, section: str, order: Sequence[str]) -> str:
+    """The page with this scenario's section in place of its last one; sections (`## name`) stand in `order`."""
+    introduction, *old = re.split(r"^(?=## )", page, flags=re.MULTILINE)
+    sections = {text.split(None, 2)[1]: text for text in old} | {name: section}
+    kept = [sections[key].rstrip() for key in order if key in sections]
+    return "\n\n".join([introduction.rstrip(), *kept, ""])[:-1]

@@ -1,18 +1,7 @@
--- Taps of an Instagram in-app browser. Arguments: number of links, pattern (random, hot, skewed, sequential), visitors.
+-- Taps of an in-app browser. Arguments: file of its headers, number of links, pattern (random, hot, skewed,
+-- sequential), visitors.
 local links, pattern, visitors = 100000, "random", 1000
 local head_start = " HTTP/1.1\r\nHost: go.brand.example\r\n"
-local headers = table.concat({
-  "User-Agent: Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Instagram 334.0.4.32.98 (iPhone15,3; iOS 17_5_1; en_US; en; scale=3.00; 1290x2796; 598323397; IABMV/1)",
-  "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-  "Accept-Language: en-US,en;q=0.9",
-  "Accept-Encoding: gzip, deflate, br",
-  "Referer: https://l.instagram.com/?u=https%3A%2F%2Fgo.brand.example%2Fabc&e=AT0abcdefghijklmnop",
-  "Sec-Fetch-Dest: document",
-  "Sec-Fetch-Mode: navigate",
-  "Sec-Fetch-Site: cross-site",
-  "Upgrade-Insecure-Requests: 1",
-  "Connection: keep-alive",
-}, "\r\n")
 local requests = {}
 local chosen
 
@@ -21,9 +10,12 @@ local function slug(number)
 end
 
 function init(args)
-  links = tonumber(args[1] or links)
-  pattern = args[2] or pattern
-  visitors = tonumber(args[3] or visitors)
+  local lines = {}
+  for line in io.lines(args[1]) do lines[#lines + 1] = line end
+  local headers = table.concat(lines, "\r\n")
+  links = tonumber(args[2] or links)
+  pattern = args[3] or pattern
+  visitors = tonumber(args[4] or visitors)
   math.randomseed(os.time())
   local cookies = {}
   for visitor = 1, visitors do

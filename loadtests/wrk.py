@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from .browser import HEADERS_FILE
 from .processes import LOAD_CORE
 
 _SCRIPT = Path(__file__).with_name("taps.lua")
@@ -29,7 +30,7 @@ def tap(port: int, *, links: int, pattern: str, seconds: int, visitors: int = 10
     output = subprocess.run(
         [
             "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT), f"http://127.0.0.1:{port}",
-            "--", str(links), pattern, str(visitors),
+            "--", str(HEADERS_FILE), str(links), pattern, str(visitors),
         ],
         check=True,
         capture_output=True,

@@ -1,0 +1,50 @@
+"""Runs of open_loop.c: a fixed rate, latencies from when a request was due (no coordinated omission)."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .processes import LOAD_CORE
+
+_SOURCE = Path(__file__).with_name("open_loop.c")
+_LATEST_END_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """`failed`: requests without an answer; `busy`: the generator's own share of its core."""
+
+    requests: int
+    failed: int
+    not_302: int
+    seconds: float
+    busy: float
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+    max_ms: float
+
+
+class OpenLoop:
+    """The generator, compiled into `directory`, with the requests that it sends in turn."""
+
+    def __init__(self, directory: Path, requests: bytes) -> None:
+        self._program = directory / "open_loop"
+        self._requests = directory / "requests"
+        self._requests.write_bytes(requests)
+        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", self._program, _SOURCE], check=True)
+
+    def run(
+        self, port: int, *, rate: float, seconds: float, connections: int = 64, core: int | None = LOAD_CORE
+    ) -> Latencies:
+        """Blocks until all that was sent is answered or given up."""
+        output = subprocess.run(
+            [self._program, str(port), str(connections), str(rate), str(seconds), self._requests],
+            check=True,
+            capture_output=True,
+            timeout=seconds + _LATEST_END_S,
+            preexec_fn=(lambda: os.sched_setaffinity(0, {core})) if core is not None else None,
+        ).stdout
+        return Latencies(**json.loads(output))
