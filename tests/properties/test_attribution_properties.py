@@ -11,9 +11,9 @@ from tests.support.recorded import part_of, target_of
 from tests.support.reference import WHOLE, Judged, Link, Order, Version, World
 from tests.support.worlds import named_by
 
-from attribution.domain.attribution import ClickState, CodeBook, ConversionFacts, Touch, attribute
+from attribution.domain.attribution import ClickState, ConversionFacts, Touch, attribute
 from attribution.domain.clicks import Channel
-from attribution.domain.codes import Code, CodePolicy, code_key
+from attribution.domain.codes import Code, CodeBook, CodeHistory, CodePolicy, code_key
 from attribution.domain.ids import CampaignId, ClickId, CodeId, InfluencerId, LinkId, RuleId
 from attribution.domain.models import Model
 from attribution.domain.rules import CampaignWindows, Judgement, Rule, RuleBook
@@ -151,6 +151,40 @@ def codes(world: World) -> CodeBook:
         ]
         for code in world.codes
     }
+
+
+CHANGES = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 9), CODES), max_size=8).map(
+    lambda changes: sorted(changes, key=lambda change: change[1])
+)
+"""Which code, when, and what it was from then on."""
+
+
+def history(changes: Sequence[tuple[int, int, reference.Code]]) -> CodeHistory:
+    versions: dict[int, list[Code]] = {}
+    for number, made_at, code in changes:
+        [[version]] = codes(World({}, codes=[code])).values()
+        versions.setdefault(number, []).append(replace(version, created_at_us=made_at))
+    texts = {code_key(code.text) for _, _, code in changes}
+    ever = {
+        text: [versions[n] for n in sorted(versions) if text in {code_key(v.text) for v in versions[n]}]
+        for text in texts
+    }
+    return CodeHistory(ever)
+
+
+@CASES
+@given(journeys(), CHANGES, st.none() | st.integers(0, 9))
+def test_a_conversion_is_judged_by_the_codes_that_were_known(
+    world: World, changes: Sequence[tuple[int, int, reference.Code]], known_by: int | None
+) -> None:
+    """Made, renamed, handed over, dated anew or disabled later: as if it had not happened."""
+    then = replace(world, codes=reference.codes_known(changes, known_by))
+    expected = by_reference(then)
+    conversion = facts(world.orders[0])
+    book = history(changes).book(conversion.discount_codes, known_by)
+    judged = attribute(conversion, touches(world), judgement(world), book)
+    assert [(code.text, code.verdict) for code in judged.codes] == expected.codes
+    assert {target_of(credit): part_of(credit) for credit in judged.credits} == expected.credits
 
 
 def by_reference(world: World) -> Judged:

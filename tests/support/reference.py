@@ -5,7 +5,7 @@ Instants and durations are microseconds, money minor units, ids what they are in
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 THIRTY_DAYS = 30 * 24 * 60 * 60 * 1_000_000
@@ -85,6 +85,12 @@ class Code:
     disabled: bool = False
 
 
+def codes_known(versions: Iterable[tuple[int, int, Code]], at: int | None) -> list[Code]:
+    """`versions`: which code, when it was made or changed, and what it was from then on; in the order of making."""
+    known = {number: code for number, made_at, code in versions if at is None or made_at <= at}
+    return [known[number] for number in sorted(known)]
+
+
 @dataclass(frozen=True)
 class World:
     links: Mapping[int, Link]
@@ -143,6 +149,23 @@ def fold(orders: Iterable[Order]) -> dict[tuple[str, str, str], Order]:
 def judge_all(world: World) -> dict[tuple[str, str, str], Judged]:
     state = fold(world.orders)
     return {key: judge(world, order, state.values()) for key, order in state.items()}
+
+
+@dataclass
+class Ledger:
+    """A conversion is judged by the codes that were when it was first credited, and until then by those that are."""
+
+    bound: dict[tuple[str, str, str], Sequence[Code]] = field(default_factory=dict)
+
+    def judge_all(self, world: World) -> dict[tuple[str, str, str], Judged]:
+        state = fold(world.orders)
+        judged = {}
+        for key, order in state.items():
+            then = replace(world, codes=self.bound.get(key, world.codes))
+            judged[key] = judge(then, order, state.values())
+            if all(target.via != "none" for target in judged[key].credits):
+                self.bound.setdefault(key, world.codes)
+        return judged
 
 
 def visitors_named(world: World, order: Order) -> set[str]:

@@ -57,7 +57,7 @@ def random_world(seed: int, *, currencies: tuple[str, ...] = ("EUR",)) -> Random
             for campaign in CAMPAIGNS
             for _ in range(rng.randrange(3))
         ],
-        codes=[*_handed_on(rng), *(_code(rng, text) for text in ("BELLA", "Clara", "dora"))],
+        codes=[*_handed_on(rng), *(random_code(rng, text) for text in ("BELLA", "Clara", "dora"))],
     )
     return RandomWorld(world, tuple(message for _, message in said))
 
@@ -97,7 +97,7 @@ def _rule(rng: random.Random, number: int) -> Version:
     return Version(effective_from, windows, model, rng.choice((0, 0, 1, 24 * HOUR)), rule_id=number)
 
 
-def _code(rng: random.Random, text: str) -> Code:
+def random_code(rng: random.Random, text: str) -> Code:
     starts_at, ends_at = sorted((_moment(rng), _moment(rng)))
     policy = rng.choice(("always", "if_involved", "if_winner"))
     return Code(
@@ -108,7 +108,7 @@ def _code(rng: random.Random, text: str) -> Code:
 
 def _handed_on(rng: random.Random) -> list[Code]:
     """One text that passes from one influencer to another."""
-    first, then, at = _code(rng, "ANNA15"), _code(rng, "anna15"), _moment(rng)
+    first, then, at = random_code(rng, "ANNA15"), random_code(rng, "anna15"), _moment(rng)
     return [replace(first, starts_at=None, ends_at=at), replace(then, starts_at=at, ends_at=None)]
 
 

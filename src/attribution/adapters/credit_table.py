@@ -12,7 +12,6 @@ from attribution.domain.attribution import (
     WEIGHT_UNITS,
     Attribution,
     ClickState,
-    CodeBook,
     ConversionFacts,
     Credit,
     Touch,
@@ -20,7 +19,7 @@ from attribution.domain.attribution import (
 )
 from attribution.domain.click_id import clicked_at
 from attribution.domain.clicks import Channel
-from attribution.domain.codes import Code, CodePolicy, code_key
+from attribution.domain.codes import Code, CodeHistory, CodePolicy, code_key
 from attribution.domain.conversions import ConversionStatus
 from attribution.domain.durations import parse_duration
 from attribution.domain.ids import (
@@ -158,13 +157,17 @@ class CreditFacts:
             for program in wanted
         }
 
-    async def code_books(self, conversions: Sequence[StoredConversion]) -> dict[ProgramId, CodeBook]:
+    async def code_histories(self, conversions: Sequence[StoredConversion]) -> dict[ProgramId, CodeHistory]:
         wanted = {(c.program_id, code_key(text)) for c in conversions for text in c.facts.discount_codes}
-        books: dict[ProgramId, dict[str, list[Code]]] = {}
+        versions: dict[ProgramId, dict[str, dict[CodeId, list[Code]]]] = {c.program_id: {} for c in conversions}
         if wanted:
             for row in await self._connection.fetch(_SQL["codes"], *_columns(wanted, 2)):
-                books.setdefault(row["program_id"], {}).setdefault(row["code_key"], []).append(_code(row))
-        return {program: books.get(program, {}) for program in {c.program_id for c in conversions}}
+                of_text = versions[row["program_id"]].setdefault(row["wanted_key"], {})
+                of_text.setdefault(row["code_id"], []).append(_code(row))
+        return {
+            program: CodeHistory({key: tuple(codes.values()) for key, codes in texts.items()})
+            for program, texts in versions.items()
+        }
 
     async def named_clicks(self, conversions: Sequence[StoredConversion]) -> dict[ConversionId, list[Touch]]:
         named = [
@@ -242,7 +245,9 @@ class CreditSession(CreditFacts):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
+        """Shuts new rules, windows and codes out until its end, so that what it binds is bound to all it saw."""
         async with self._connection.transaction(isolation="repeatable_read"):
+            await self._connection.execute(_SQL["shut_out_versions"])
             yield
 
     async def write(self, judged: Sequence[tuple[StoredConversion, Attribution]], at: datetime) -> None:
@@ -307,6 +312,7 @@ def _code(row: Row) -> Code:
         starts_at_us=to_us(row["starts_at"]) if row["starts_at"] else None,
         ends_at_us=to_us(row["ends_at"]) if row["ends_at"] else None,
         enabled=row["status"] == "active",
+        created_at_us=to_us(row["created_at"]),
     )
 
 

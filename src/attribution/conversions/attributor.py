@@ -70,7 +70,7 @@ class Attributor:
 async def judge(facts: CreditFacts, conversions: Sequence[StoredConversion]) -> list[Attribution]:
     """By what is known now, and the rule each is bound to or, unbound, the one in force at its instant."""
     books = await facts.rule_books(c.program_id for c in conversions)
-    codes = await facts.code_books(conversions)
+    codes = await facts.code_histories(conversions)
     judgements = [books[c.program_id].judgement(c.type, c.facts.occurred_at_us, c.bound_at_us) for c in conversions]
     since = [since_us(c, judgement) for c, judgement in zip(conversions, judgements, strict=True)]
     named = await facts.named_clicks(conversions)
@@ -79,7 +79,8 @@ async def judge(facts: CreditFacts, conversions: Sequence[StoredConversion]) -> 
     def judged(index: int, *more: Mapping[ConversionId, Sequence[Touch]]) -> Attribution:
         c = conversions[index]
         candidates = merged(*(touches.get(c.conversion_id, ()) for touches in (named, recent, *more)))
-        return attribute(c.facts, candidates, judgements[index], codes[c.program_id])
+        book = codes[c.program_id].book(c.facts.discount_codes, c.bound_at_us)
+        return attribute(c.facts, candidates, judgements[index], book)
 
     first = [judged(index) for index in range(len(conversions))]
     unexplained = [index for index, attribution in enumerate(first) if attribution.status is Status.UNATTRIBUTED]

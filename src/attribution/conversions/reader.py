@@ -65,7 +65,8 @@ class ConversionReader:
         judgement = book.judgement(conversion.type, conversion.facts.occurred_at_us, conversion.bound_at_us)
         if model is not None:
             judgement = replace(judgement, rule=replace(judgement.rule, model=model))
-        codes = (await facts.code_books([conversion]))[conversion.program_id]
+        history = (await facts.code_histories([conversion]))[conversion.program_id]
+        codes = history.book(conversion.facts.discount_codes, conversion.bound_at_us)
         named = await facts.named_clicks([conversion])
         since = [since_us(conversion, judgement)]
         # With a thousand newer ones, what decided the credit, or its absence, still counts.

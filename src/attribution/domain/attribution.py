@@ -1,12 +1,12 @@
 """Who earned a conversion: pure, from the facts and the rule, with the reason for everything that was not chosen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 
 from .clicks import Channel
-from .codes import Code, CodePolicy, code_key
+from .codes import Code, CodeBook, CodePolicy, code_key
 from .ids import CampaignId, ClickId, InfluencerId, LinkId, PostId
 from .models import weights
 from .money import split
@@ -144,10 +144,6 @@ class Attribution:
     @property
     def credited(self) -> bool:
         return self.credits[0].via is not Via.NONE
-
-
-CodeBook = Mapping[str, Sequence[Code]]
-"""`code_key` -> the codes that ever had this text."""
 
 
 @dataclass(frozen=True, slots=True)

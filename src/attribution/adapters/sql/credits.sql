@@ -2,6 +2,10 @@
 -- One attributor works at a time; the others stand by.
 SELECT pg_try_advisory_lock(hashtext('attribution.credits'));
 
+-- name: shut_out_versions
+-- Before the transaction's first snapshot, which this does not take: versions are either seen by it or made after it.
+LOCK TABLE rules, campaign_windows, code_versions IN SHARE MODE;
+
 -- name: queued
 SELECT queue_id, program_id, conversion_id, customer_id, since FROM credit_queue ORDER BY queue_id LIMIT $1;
 
@@ -73,9 +77,16 @@ SELECT program_id, campaign_id, effective_from, windows, created_at
 FROM campaign_windows WHERE program_id = ANY($1::bigint[]) ORDER BY campaign_window_id;
 
 -- name: codes
-SELECT c.program_id, code_id, code, code_key, influencer_id, campaign_id, policy, starts_at, ends_at, status
-FROM codes c JOIN unnest($1::bigint[], $2::text[]) AS w (program_id, code_key) USING (program_id, code_key)
-ORDER BY code_id;
+-- All versions of the codes that ever had one of these texts.
+SELECT meant.code_key AS wanted_key, v.program_id, v.code_id, v.code, v.influencer_id, v.campaign_id, v.policy,
+       v.starts_at, v.ends_at, v.status, v.created_at
+FROM (
+    SELECT DISTINCT program_id, code_id, code_key
+    FROM code_versions
+    JOIN unnest($1::bigint[], $2::text[]) AS w (program_id, code_key) USING (program_id, code_key)
+) meant
+JOIN code_versions v USING (program_id, code_id)
+ORDER BY v.code_id, v.code_version_id;
 
 -- name: named_clicks
 -- The click that a click id names: as its row says, or, while that is not here, as its link says.
@@ -145,7 +156,7 @@ GROUP BY conversion_id, via, influencer_id, campaign_id, channel, post_id, link_
 INSERT INTO attributions AS a (
     program_id, conversion_id, status, reason, model, rule_id, bound_at, attributed_at
 )
-SELECT program_id, conversion_id, status, reason, model, rule_id, CASE WHEN credited THEN now() END, now()
+SELECT program_id, conversion_id, status, reason, model, rule_id, CASE WHEN credited THEN clock_timestamp() END, now()
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::boolean[])
      AS j (program_id, conversion_id, status, reason, model, rule_id, credited)
 ON CONFLICT (program_id, conversion_id) DO UPDATE SET
