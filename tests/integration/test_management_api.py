@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
 from tests.support.api import BASE_URL, Api, assert_problem
+
+from attribution.domain.models import Model, ReportModel
 
 SHOP = "https://shop.example/a"
 
@@ -237,6 +240,7 @@ async def test_rules_are_append_only(api: Api) -> None:
         windows={"default": "P30D", "lead": "P2W"},
         min_click_to_conversion="PT10S",
     )
+    assert (rule["half_life"], rule["position_weights"]) == (None, None)
     assert rule["windows"] == {"default": "P30D", "lead": "P2W"}
     assert rule["min_click_to_conversion"] == "PT10S"
     for method in ("PATCH", "DELETE"):
@@ -253,13 +257,49 @@ BAD_RULES: list[tuple[str, object]] = [
     ("windows", {"default": 30}),
     ("windows", {"Lead": "P1D"}),
     ("min_click_to_conversion", "10s"),
-    ("half_life", "P7D"),
+    ("model", "shapley"),
+    ("model", "participation"),
+    ("model", "best"),
+    ("half_life", "7 days"),
+    ("half_life", "PT0S"),
+    ("half_life", 7),
+    ("position_weights", ["0.4", "0.2", "0.5"]),
+    ("position_weights", ["0.4", "0.2", "0.40000000000000000000000000001"]),
+    ("position_weights", ["0.5", "0.5"]),
+    ("position_weights", ["-0.5", "1", "0.5"]),
+    ("position_weights", ["a", "b", "c"]),
+    ("position_weights", "0.4,0.2,0.4"),
+    ("half_lives", "P7D"),
     ("effective_from", "2026-01-01"),
     ("effective_from", "2026-01-01T00:00:00"),
     ("effective_from", 1767225600),
     ("effective_from", "3000-01-01T00:00:00Z"),
     ("effective_from", "1969-12-31T23:59:59Z"),
 ]
+
+
+async def test_a_rule_keeps_the_parameters_of_models(api: Api) -> None:
+    """Those of other models too, which explanations by other models use."""
+    for model in Model:
+        rule = await api.make(
+            "rules",
+            effective_from="2020-01-01T00:00:00Z",
+            model=model,
+            half_life="P1DT12H",
+            position_weights=["0.3", "0.0000001", "0.6999999"],
+        )
+        assert rule["model"] == model
+        assert rule["half_life"] == "P1DT12H"
+        assert rule["position_weights"] == ["0.3", "0.0000001", "0.6999999"]
+        assert (await api.ask("GET", f"/v1/rules/{rule['id']}")).json() == rule
+
+
+@pytest.mark.parametrize("model", ReportModel)
+async def test_a_global_model_never_pays(api: Api, model: str) -> None:
+    """The refusal says where it is to be had."""
+    response = await api.ask("POST", "/v1/rules", {"effective_from": "2020-01-01T00:00:00Z", "model": model})
+    assert_problem(response, 422, "body", "model")
+    assert "/v1/reports/attribution" in response.text
 
 
 async def test_a_bad_rule_is_refused(api: Api) -> None:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from attribution.domain.attribution import ClickState, ConversionFacts, Touch, a
 from attribution.domain.clicks import Channel
 from attribution.domain.codes import Code, CodeBook, CodeHistory, CodePolicy, code_key
 from attribution.domain.ids import CampaignId, ClickId, CodeId, InfluencerId, LinkId, RuleId
-from attribution.domain.models import Model
+from attribution.domain.models import Model, Parameters
 from attribution.domain.rules import CampaignWindows, Judgement, Rule, RuleBook
 
 CASES = settings(max_examples=200, deadline=None)
@@ -36,6 +37,13 @@ CODES = st.builds(
     ends_at=st.none() | INSTANTS,
     disabled=st.booleans(),
 )
+ENDS = (
+    st.tuples(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100))
+    .filter(any)
+    .map(
+        lambda parts: (Fraction(parts[0], sum(parts)), Fraction(parts[1], sum(parts)), Fraction(parts[2], sum(parts)))
+    )
+)
 VERSIONS = st.builds(
     Version,
     effective_from=st.integers(NOW - 3, NOW + 1),
@@ -43,6 +51,8 @@ VERSIONS = st.builds(
     model=st.sampled_from(Model).map(str),
     min_gap=st.sampled_from([0, 0, 1, 5, 30]),
     campaign=st.sampled_from([1, 2]),
+    half_life=st.integers(1, 100),
+    position_weights=ENDS,
 )
 MINORS = st.sampled_from([0, 1, 2, 99, 100]) | st.integers(0, 10**12)
 
@@ -123,7 +133,15 @@ def _touch(link: Link, click: reference.Click, *, stored: bool) -> Touch:
 def judgement(world: World) -> Judgement:
     [order] = world.orders
     rules = [
-        Rule(RuleId(number), Model(v.model), v.windows, v.min_gap, v.effective_from, created_at_us=number)
+        Rule(
+            RuleId(number),
+            Model(v.model),
+            v.windows,
+            v.min_gap,
+            v.effective_from,
+            created_at_us=number,
+            parameters=Parameters(v.half_life, v.position_weights),
+        )
         for number, v in enumerate(world.rules)
     ]
     windows: dict[CampaignId, list[CampaignWindows]] = {}

@@ -6,12 +6,13 @@ from fractions import Fraction
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties.test_attribution_properties import ENDS
 from tests.support import reference
 
 from attribution.domain.codes import code_key
 from attribution.domain.durations import DURATION_MAX, format_duration, parse_duration
 from attribution.domain.instants import from_us, to_us
-from attribution.domain.models import Model, weights
+from attribution.domain.models import WEEK_US, Ends, Model, Parameters, weights
 from attribution.domain.money import MINOR_MAX, from_minor, split, to_minor
 from attribution.domain.rfc3339 import parse_instant
 
@@ -35,10 +36,19 @@ def test_a_split_is_the_whole_and_fair(total: int, shares: list[Fraction]) -> No
     assert parts == reference.share(total, shares)
 
 
+AGES = st.lists(st.integers(0, 10**13), min_size=1, max_size=40).map(lambda ages: sorted(ages, reverse=True))
+HALF_LIVES = st.sampled_from([1, 3_600_000_000, WEEK_US]) | st.integers(1, 10**15)
+
+
 @CASES
-@given(st.sampled_from(Model), st.integers(1, 60))
-def test_models_are_the_references(model: Model, length: int) -> None:
-    assert weights(model, length) == reference.weights(model, length)
+@given(st.sampled_from(Model), AGES, HALF_LIVES, ENDS)
+def test_models_are_the_references(model: Model, ages_us: list[int], half_life_us: int, ends: Ends) -> None:
+    """Fraction by fraction; they sum to exactly 1."""
+    given_ = weights(model, ages_us, Parameters(half_life_us, ends))
+    rule = reference.Version(0, {}, model, half_life=half_life_us, position_weights=ends)
+    assert list(given_) == reference.weights(rule, ages_us)
+    assert sum(given_) == 1
+    assert min(given_) >= 0
 
 
 @CASES

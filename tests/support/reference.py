@@ -6,6 +6,7 @@ Instants and durations are microseconds, money minor units, ids what they are in
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 THIRTY_DAYS = 30 * 24 * 60 * 60 * 1_000_000
@@ -72,6 +73,8 @@ class Version:
     min_gap: int = 0
     rule_id: int | None = None
     campaign: int | None = None
+    half_life: int = 7 * 24 * 60 * 60 * 1_000_000
+    position_weights: tuple[Fraction, Fraction, Fraction] = (Fraction("0.4"), Fraction("0.2"), Fraction("0.4"))
 
 
 @dataclass(frozen=True)
@@ -211,13 +214,34 @@ def window(world: World, order: Order, rule: Version, campaign: int | None) -> i
     return THIRTY_DAYS
 
 
-def weights(model: str, count: int) -> list[Fraction]:
-    if model == "first_touch":
-        return [Fraction(1 if index == 0 else 0) for index in range(count)]
-    if model == "last_touch":
-        return [Fraction(1 if index == count - 1 else 0) for index in range(count)]
-    assert model == "linear"
-    return [Fraction(1, count) for _ in range(count)]
+def weights(rule: Version, ages: Sequence[int]) -> list[Fraction]:
+    """`ages`: of the touches of a path, the oldest first."""
+    count = len(ages)
+    if rule.model == "first_touch":
+        given = [Fraction(1 if index == 0 else 0) for index in range(count)]
+    elif rule.model == "last_touch":
+        given = [Fraction(1 if index == count - 1 else 0) for index in range(count)]
+    elif rule.model == "linear":
+        given = [Fraction(1) for _ in ages]
+    elif rule.model == "time_decay":
+        given = [_halved(age - ages[-1], rule.half_life) for age in ages]
+    else:
+        first, middle, last = {
+            "position_based": rule.position_weights,
+            "j_shaped": (Fraction("0.2"), Fraction("0.2"), Fraction("0.6")),
+            "inverse_j": (Fraction("0.6"), Fraction("0.2"), Fraction("0.2")),
+        }[rule.model]
+        given = [middle / (count - 2) if 0 < index < count - 1 else Fraction(0) for index in range(count)]
+        given[0], given[-1] = first, last
+    if count == 1 or sum(given) == 0:  # a single touch; or two, where only the middle is paid
+        given = [Fraction(1) for _ in ages]
+    return [part / sum(given) for part in given]
+
+
+def _halved(behind: int, half_life: int) -> Fraction:
+    """To the 24th decimal, as the rule book has it."""
+    with localcontext(prec=120):
+        return Fraction(round(Decimal(2) ** (-Decimal(behind) / half_life), 24))
 
 
 def share(total: int, parts: Sequence[Fraction]) -> list[int]:
@@ -247,7 +271,8 @@ def judge(world: World, order: Order, orders: Iterable[Order]) -> Judged:
     judged.path = [click.click_id for click in path]
     influencers = {world.links[click.link].influencer for click in path}
     taker = _judge_codes(world, judged, influencers)
-    won = [] if taker else list(zip(path, weights(judged.rule.model, len(path)), strict=True))
+    parts = weights(judged.rule, [order.occurred_at - click.at for click in path]) if path else []
+    won = [] if taker else list(zip(path, parts, strict=True))
     won = [(click, weight) for click, weight in won if weight]
     for click, _ in won:
         judged.verdicts[click.click_id] = "credited"

@@ -4,6 +4,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,13 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = 3_600_000_000
 START = int(datetime(2026, 3, 20, tzinfo=UTC).timestamp()) * 1_000_000
 SPAN_HOURS = 240
+MODELS = (
+    "last_touch", "first_touch", "linear", "position_based", "time_decay", "j_shaped", "inverse_j",
+)  # fmt: skip
+POSITION_WEIGHTS = tuple(
+    (Fraction(first), Fraction(middle), Fraction(last))
+    for first, middle, last in (("0.4", "0.2", "0.4"), ("0", "1", "0"), ("0.333", "0", "0.667"), ("1", "0", "0"))
+)
 
 
 def instant(us: int) -> datetime:
@@ -92,9 +101,11 @@ def _click(rng: random.Random, links: Mapping[int, Link]) -> Click:
 
 def _rule(rng: random.Random, number: int) -> Version:
     windows = {name: _duration(rng) for name in ("purchase", "lead", "default", "signup") if rng.random() < 0.4}
-    model = rng.choice(("last_touch", "first_touch", "linear"))
     effective_from = START + rng.randrange(3) * 80 * HOUR
-    return Version(effective_from, windows, model, rng.choice((0, 0, 1, 24 * HOUR)), rule_id=number)
+    return Version(
+        effective_from, windows, rng.choice(MODELS), rng.choice((0, 0, 1, 24 * HOUR)), rule_id=number,
+        half_life=rng.choice((1, HOUR, 24 * HOUR, 7 * 24 * HOUR)), position_weights=rng.choice(POSITION_WEIGHTS),
+    )  # fmt: skip
 
 
 def random_code(rng: random.Random, text: str) -> Code:
@@ -258,14 +269,20 @@ async def add_links(connection: "Connection", program: int, links: Mapping[int, 
 
 async def add_rule(connection: "Connection", program: int, rule: Version) -> None:
     await _insert(
-        connection, "rules", program, "rule_id, effective_from, model, windows, min_click_to_conversion",
+        connection, "rules", program, "rule_id, effective_from, model, windows, parameters, min_click_to_conversion",
         [
             (
-                rule.rule_id, instant(rule.effective_from), rule.model, _durations(rule.windows),
+                rule.rule_id, instant(rule.effective_from), rule.model, _durations(rule.windows), _parameters(rule),
                 timedelta(microseconds=rule.min_gap),
             )
         ],
     )  # fmt: skip
+
+
+def _parameters(rule: Version) -> dict[str, object]:
+    shares = [format(Decimal(share.numerator) / share.denominator, "f") for share in rule.position_weights]
+    seconds, us = divmod(rule.half_life, 1_000_000)
+    return {"half_life": f"PT{seconds}.{us:06}S", "position_weights": shares}
 
 
 def _durations(windows: Mapping[str, int]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
@@ -34,7 +35,7 @@ from attribution.domain.ids import (
     RuleId,
 )
 from attribution.domain.instants import from_us, to_us
-from attribution.domain.models import Model
+from attribution.domain.models import DEFAULTS, Model, Parameters
 from attribution.domain.rules import CampaignWindows, Rule, RuleBook
 
 from .postgres import Database, Row
@@ -291,6 +292,16 @@ def _rule(row: Row) -> Rule:
         min_click_to_conversion_us=row["min_click_to_conversion"] // _MICROSECOND,
         effective_from_us=to_us(row["effective_from"]),
         created_at_us=to_us(row["created_at"]),
+        parameters=_parameters(row["parameters"]),
+    )
+
+
+def _parameters(said: Mapping[str, Any]) -> Parameters:
+    """What a rule leaves out has its default."""
+    half_life, position_weights = said.get("half_life"), said.get("position_weights")
+    first, middle, last = map(Fraction, position_weights) if position_weights else DEFAULTS.position_weights
+    return Parameters(
+        parse_duration(half_life) // _MICROSECOND if half_life else DEFAULTS.half_life_us, (first, middle, last)
     )
 
 

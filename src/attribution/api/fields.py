@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from attribution.domain import clicks
 from attribution.domain.durations import parse_duration
 from attribution.domain.links import DESTINATION_MAX_LENGTH, RESERVED_SLUGS, SLUG, destination_error
+from attribution.domain.models import Model, ReportModel
 from attribution.domain.money import exponent, parse_decimal
 from attribution.domain.rfc3339 import parse_instant
 from attribution.domain.rules import DEFAULT_TYPE
@@ -74,6 +75,19 @@ def _check_slug(value: str) -> None:
         raise ValueError("is a reserved name")
 
 
+def _check_pays(value: object) -> object:
+    if value in set(ReportModel):
+        raise ValueError(
+            f"{value} is a report over all paths of a period, never for pay; use GET /v1/reports/attribution"
+        )
+    return value
+
+
+def _check_not_zero(value: str) -> None:
+    if not parse_duration(value):
+        raise ValueError("must be longer than zero")
+
+
 def _check_url(value: str) -> None:
     if error := destination_error(value):
         raise ValueError(error)
@@ -134,6 +148,9 @@ Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["EUR"]), _checke
 Timezone = Annotated[str, Field(examples=["Europe/Berlin"]), _checked(_check_timezone)]
 Duration = Annotated[str, Field(max_length=64, examples=["P30D"]), _checked(parse_duration)]
 """ISO 8601, of exact length."""
+HalfLife = Annotated[Duration, _checked(_check_not_zero)]
+PayModel = Annotated[Model, Field(strict=False), BeforeValidator(_check_pays)]
+"""A model that may decide who is paid."""
 Channel = Annotated[clicks.Channel, Field(strict=False)]
 ConversionType = Annotated[str, Field(pattern=_TYPE)]
 RuleWindows = Annotated[dict[ConversionType, Duration], Field(max_length=100)]

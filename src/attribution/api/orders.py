@@ -16,14 +16,13 @@ from attribution.domain.conversions import (
     ConversionStatus,
     Item,
 )
-from attribution.domain.models import Model
 from attribution.domain.money import MINOR_MAX, MoneyError, to_minor
 from attribution.domain.programs import Program
 from attribution.errors import AttributionError, FieldError, InvalidInputError, NotFoundError
 
 from .auth import Access, AccessOf, ProgramKeyInQuery, ProgramOf
 from .bulk import ONE_BY_ONE, Failed, failed, listed, one_by_one, parsed
-from .fields import PRINTABLE, Amount, Currency, Instant, Line, ProgramKey, Strict, VisitorId
+from .fields import PRINTABLE, Amount, Currency, Instant, Line, PayModel, ProgramKey, Strict, VisitorId
 from .problems import documented
 from .resources import ON_READ
 from .route import V1Route
@@ -244,7 +243,7 @@ def orders_router(services: Services) -> APIRouter:
         responses=ON_READ,
     )
     async def attribution(
-        order_id: str, program: ProgramOf, source: SourceInQuery = DEFAULT_SOURCE, model: Model | None = None
+        order_id: str, program: ProgramOf, source: SourceInQuery = DEFAULT_SOURCE, model: PayModel | None = None
     ) -> object:
         return _found(await services.credits.attribution(program, source, PURCHASE, _storable(order_id), model))
 

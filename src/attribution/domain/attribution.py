@@ -183,8 +183,13 @@ def _judge_touches(
     conversion: ConversionFacts, candidates: Sequence[Touch], judgement: Judgement
 ) -> list[JudgedTouch]:
     barred = [_bar(touch, conversion.occurred_at_us, judgement) for touch in candidates]
-    length = barred.count(None)
-    path = iter(weights(judgement.rule.model, length) if length else ())
+    ages_us = [
+        conversion.occurred_at_us - touch.clicked_at_us
+        for touch, bar in zip(candidates, barred, strict=True)
+        if bar is None
+    ]
+    rule = judgement.rule
+    path = iter(weights(rule.model, ages_us, rule.parameters) if ages_us else ())
     return [
         JudgedTouch(touch, bar) if bar is not None else _weighted(touch, next(path))
         for touch, bar in zip(candidates, barred, strict=True)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
 from functools import cache
+from math import lcm
 
 from iso4217 import Currency
 
@@ -67,9 +68,12 @@ def split(total: int, weights: Sequence[Fraction]) -> list[int]:
 
     The parts always add up to `total`. Source: Hamilton's method of apportionment.
     """
-    exact = [total * weight for weight in weights]
-    parts = [share.numerator // share.denominator for share in exact]
-    by_remainder = sorted(range(len(parts)), key=lambda i: parts[i] - exact[i])
+    if total == 0 or len(weights) == 1:
+        return [total] * len(weights)
+    common = lcm(*(weight.denominator for weight in weights))
+    shares = [divmod(total * (weight.numerator * (common // weight.denominator)), common) for weight in weights]
+    parts = [whole for whole, _ in shares]
+    by_remainder = sorted(range(len(parts)), key=lambda i: -shares[i][1])
     for i in by_remainder[: total - sum(parts)]:
         parts[i] += 1
     return parts

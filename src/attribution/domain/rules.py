@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from .ids import CampaignId, RuleId
-from .models import Model
+from .models import DEFAULTS, Model, Parameters
 
 _DAY_US = 24 * 3600 * 1_000_000
 DEFAULT_TYPE = "default"
@@ -34,6 +34,7 @@ class Rule:
     min_click_to_conversion_us: int = 0
     effective_from_us: int = 0
     created_at_us: int = 0
+    parameters: Parameters = DEFAULTS
 
 
 MARKET_DEFAULT = Rule()

@@ -69,7 +69,7 @@ JOIN conversions c USING (program_id, conversion_id)
 LEFT JOIN attributions a USING (program_id, conversion_id);
 
 -- name: rules
-SELECT program_id, rule_id, effective_from, model, windows, min_click_to_conversion, created_at
+SELECT program_id, rule_id, effective_from, model, windows, parameters, min_click_to_conversion, created_at
 FROM rules WHERE program_id = ANY($1::bigint[]) ORDER BY rule_id;
 
 -- name: campaign_windows
