@@ -9,7 +9,11 @@ ENVIRONMENT = .venv/.installed
 bench: $(ENVIRONMENT)
 	.venv/bin/python -m loadtests $(SCENARIOS) --record
 
-.PHONY: run test bench fmt lock
+# SEED and MINUTES: `make chaos SEED=7 MINUTES=20`; the seed of a run without one is its first line
+chaos: $(ENVIRONMENT)
+	@exec .venv/bin/python -m tests.chaos --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
+
+.PHONY: run test bench chaos fmt lock
 .DEFAULT_GOAL := run
 
 # PORT, DATA_DIR, WORKERS and all other settings: from the environment, or `make run PORT=9000`
