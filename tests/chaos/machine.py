@@ -148,7 +148,7 @@ class Machine:
         connection = await connect(Settings(database_url=self.postgres.url, data_dir=self.root))
         await found_program(connection, PROGRAM, WORLD)
         # A clock that is moved back must not make them rules of later.
-        for table in ("rules", "campaign_windows"):
+        for table in ("rules", "campaign_windows", "code_versions"):
             await connection.execute(f"UPDATE {table} SET created_at = '2000-01-01Z'")  # noqa: S608
         await connection.close()
         self.server = Kept("serve", self.environment(), self.log)

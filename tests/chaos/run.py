@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 async def chaos(root: Path, seed: int, seconds: float, say: Say) -> Verdict:
     """Every fault at least once, and then again until `seconds` are over."""
-    ledger, book = Ledger(), Book()
+    ledger, book, began = Ledger(), Book(), time.monotonic()
     async with machine(root, _random(seed, "network")) as made:
         tokens = ClickTokens(load_click_id_keys(Settings(click_id_keys=made.click_id_keys, data_dir=root)))
         scene = Scene(made, _random(seed, "faults"))
@@ -36,10 +36,12 @@ async def chaos(root: Path, seed: int, seconds: float, say: Say) -> Verdict:
             say(f"left out: {reason}")
         async with _load(made, seed, ledger, book, tokens):
             await ledger.grows_by(_BEFORE)
-            struck = await _strike(scene, seconds, say)
+            struck = await _strike(scene, seconds, lambda line: say(f"{time.monotonic() - began:6.1f} s  {line}"))
             await made.is_ready()
             await ledger.grows_by(_AFTER)
+        say(f"{time.monotonic() - began:6.1f} s  all healed, and all orders acknowledged")
         verdict = await judge(scene, ledger, book, tokens)
+        say(f"{time.monotonic() - began:6.1f} s  judged")
     cuts = sum(proxy.cuts for proxy in (made.to_postgres, made.to_redis, made.to_service))
     faults = [(f"fault: {name}", count) for name, count in sorted(struck.items())]
     verdict.table[:0] = [*faults, ("connections cut in mid-message", cuts)]
@@ -73,7 +75,7 @@ async def _strike(scene: Scene, seconds: float, say: Say) -> Counter[str]:
         async with AsyncExitStack() as held:
             for part in sorted(fault.parts, key=lambda part: part.value):
                 await held.enter_async_context(parts[part])
-            say(f"{time.monotonic() - began:6.1f} s  {fault.name}")
+            say(fault.name)
             await fault.strike(scene)
             struck[fault.name] += 1
 
