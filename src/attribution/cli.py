@@ -4,9 +4,11 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from . import logs
+from .domain.rfc3339 import InstantError, parse_instant
 from .errors import AttributionError, SettingsError
 from .settings import Settings, load_settings
 
@@ -20,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(**{name: getattr(options, name, None) for name in _OVERRIDES})
         logs.configure(settings.log_level)
-        options.command(settings, options)
+        passed = options.command(settings, options)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
+    return 1 if passed is False else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(roles, "worker", _worker, "consumer: from the stream to the database, and credits")
     _add(roles, "migrate", _migrate, "bring the database's schema to the newest revision")
     _add_dead_letters(_add(roles, "dead-letters", None, "clicks that could not be stored"))
+    _add_audit(_add(roles, "audit", _audit, "prove that credits add up; status 1 where they do not"))
 
     internal = roles.add_parser("serve-worker")
     internal.add_argument("--fd", type=int, required=True)
@@ -75,6 +78,26 @@ def _add_dead_letters(role: argparse.ArgumentParser) -> None:
         which = _add(actions, name, command, description).add_mutually_exclusive_group(required=True)
         which.add_argument("ids", nargs="*", default=[], metavar="ID")
         which.add_argument("--all", action="store_true")
+
+
+def _add_audit(role: argparse.ArgumentParser) -> None:
+    role.add_argument("--program", metavar="P", help="a programme's key; all where absent")
+    role.add_argument("--from", dest="start", type=_instant, metavar="TIME", help="RFC 3339; of the conversions")
+    role.add_argument("--to", dest="end", type=_instant, metavar="TIME", help="exclusive")
+    role.add_argument("--limit", type=int, default=100, metavar="N", help="offenders shown of each programme")
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return parse_instant(text)
+    except InstantError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from error
+
+
+def _audit(settings: Settings, options: argparse.Namespace) -> bool:
+    from .entrypoints.audit import audit
+
+    return asyncio.run(audit(settings, options.program, options.start, options.end, options.limit))
 
 
 def _up(settings: Settings, options: argparse.Namespace) -> None:

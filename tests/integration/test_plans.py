@@ -156,6 +156,12 @@ async def test_credits_so_far_are_found_by_conversion(connection: "Connection") 
     assert plan.indexes == {"credit_entries_conversion"}
 
 
+async def test_an_audit_of_a_day_looks_into_its_conversions_and_their_entries(connection: "Connection") -> None:
+    plan = await explain(connection, "audit", "credits", 1, OCCURRED, OCCURRED + timedelta(days=1), 0, 100)
+    assert {"conversions_occurred", "credit_entries_conversion"} <= plan.indexes
+    assert not {"conversions", "credit_entries"} & plan.scanned_whole
+
+
 async def test_stats_of_a_day_look_into_its_month(connection: "Connection") -> None:
     """And into the conversions of the day by their moment."""
     day = (OCCURRED, OCCURRED + timedelta(days=1))

@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 from attribution.adapters.objects import Objects
 from attribution.adapters.programs import Programs
 
+from .audit import audit_router
 from .auth import Directory, Gate
 from .campaigns import CAMPAIGNS
 from .clicks import clicks_router
@@ -125,6 +126,7 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(orders_router(services))
     app.include_router(webhooks_router(services, directory))
     app.include_router(stats_router(services))
+    app.include_router(audit_router(services))
     _describe(app)
     _show(app)
     return app

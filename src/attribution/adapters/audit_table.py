@@ -1,0 +1,96 @@
+"""Looks through what is recorded for what cannot be."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from attribution.domain.ids import ProgramId
+
+from .postgres import Database
+from .statements import statements
+
+_SQL = statements("audit")
+_TIMEOUT_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedProgram:
+    program_id: ProgramId
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Of a conversion's weights, and of its money in minor units."""
+
+    weight: Decimal
+    gross_minor: int
+    net_minor: int
+    discount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offender:
+    """A conversion whose credits are not what they must be; `problems` by name."""
+
+    conversion_id: int
+    source: str
+    type: str
+    external_id: str
+    currency: str
+    problems: Sequence[str]
+    expected: Sums
+    found: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class CreditAudit:
+    """`waiting` conversions are in the queue and not looked at; `problems`: how many conversions have each."""
+
+    conversions: int
+    waiting: int
+    offending: int
+    problems: Mapping[str, int]
+    offenders: Sequence[Offender]
+
+
+class AuditTable:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def programs(self, key: str | None) -> list[AuditedProgram]:
+        """The one of this key, or all."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_SQL["programs"], key)
+        return [AuditedProgram(ProgramId(row["program_id"]), row["key"]) for row in rows]
+
+    async def credits(
+        self, program_id: ProgramId, start: datetime | None, end: datetime | None, after: int, limit: int
+    ) -> CreditAudit:
+        """Of conversions that occurred from `start` to before `end`; offenders from the next after id `after` on."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(_SQL["credits"], program_id, start, end, after, limit, timeout=_TIMEOUT_S)
+        assert row is not None  # noqa: S101 - an aggregate always has its row
+        return CreditAudit(
+            conversions=row["conversions"],
+            waiting=row["waiting"],
+            offending=row["offending"],
+            problems=row["problems"],
+            offenders=[_offender(found) for found in row["page"]],
+        )
+
+
+def _offender(row: Mapping[str, Any]) -> Offender:
+    money = ("gross", "net", "discount")
+    return Offender(
+        conversion_id=row["conversion_id"],
+        source=row["source"],
+        type=row["type"],
+        external_id=row["external_id"],
+        currency=row["currency"],
+        problems=row["problems"],
+        expected=Sums(Decimal(1), *(row[f"{name}_minor"] for name in money)),
+        found=Sums(Decimal(row["weight_text"]), *(row[f"{name}_found"] for name in money)),
+    )

@@ -1,0 +1,69 @@
+-- name: programs
+SELECT program_id, key FROM programs WHERE $1::text IS NULL OR key = $1 ORDER BY program_id;
+
+-- name: credits
+-- Of the conversions of programme $1 from $2 to before $3 (null: no bound): how many, how many wait to be judged, and
+-- what is wrong with the others; of these the first $5 after conversion $4. Entries are summed by part: two writers
+-- that both move a credit leave sums that are whole, and a part below nothing.
+WITH waiting AS (
+    SELECT conversion_id FROM credit_queue WHERE program_id = $1 AND conversion_id IS NOT NULL GROUP BY conversion_id
+), customers_waiting AS (
+    SELECT customer_id, min(since) AS since FROM credit_queue
+    WHERE program_id = $1 AND customer_id IS NOT NULL
+    GROUP BY customer_id
+), looked_at AS MATERIALIZED (
+    SELECT c.conversion_id, c.source, c.type, c.external_id, c.currency, c.gross_minor,
+           CASE WHEN c.status = 'confirmed' THEN c.gross_minor ELSE 0 END AS net_minor,
+           c.discount_minor, a.status, a.bound_at, e.*,
+           w.conversion_id IS NOT NULL OR cw.customer_id IS NOT NULL AS is_waiting
+    FROM conversions c
+    LEFT JOIN waiting w ON w.conversion_id = c.conversion_id
+    LEFT JOIN customers_waiting cw ON cw.customer_id = c.customer_id AND cw.since <= c.occurred_at
+    LEFT JOIN attributions a ON a.program_id = c.program_id AND a.conversion_id = c.conversion_id
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS parts,
+               coalesce(sum(weight), 0) AS weight_found,
+               coalesce(sum(gross), 0)::bigint AS gross_found,
+               coalesce(sum(net), 0)::bigint AS net_found,
+               coalesce(sum(discount), 0)::bigint AS discount_found,
+               coalesce(bool_or(least(weight, gross, net, discount) < 0), false) AS below_nothing,
+               coalesce(bool_or(via <> 'none' AND weight <> 0), false) AS is_credited
+        FROM (
+            SELECT via, sum(weight) AS weight, sum(gross_minor) AS gross, sum(net_minor) AS net,
+                   sum(discount_minor) AS discount
+            FROM credit_entries
+            WHERE program_id = c.program_id AND conversion_id = c.conversion_id
+            GROUP BY via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code
+        ) part
+    ) e
+    WHERE c.program_id = $1
+      AND c.occurred_at >= coalesce($2::timestamptz, '-infinity')
+      AND c.occurred_at < coalesce($3::timestamptz, 'infinity')
+), judged AS (
+    SELECT *, array_remove(ARRAY[
+        CASE WHEN parts = 0 THEN 'no_entries' END,
+        CASE WHEN parts > 0 AND weight_found <> 1 THEN 'weight' END,
+        CASE WHEN parts > 0 AND gross_found <> gross_minor THEN 'gross' END,
+        CASE WHEN parts > 0 AND net_found <> net_minor THEN 'net' END,
+        CASE WHEN parts > 0 AND discount_found <> discount_minor THEN 'discount' END,
+        CASE WHEN below_nothing THEN 'negative_part' END,
+        CASE WHEN parts > 0 AND status IS NULL THEN 'no_attribution' END,
+        CASE WHEN status = 'attributed' AND NOT is_credited OR status = 'unattributed' AND is_credited THEN 'status' END,
+        CASE WHEN is_credited AND status IS NOT NULL AND bound_at IS NULL THEN 'unbound' END
+    ], NULL) AS problems
+    FROM looked_at
+    WHERE NOT is_waiting
+), offenders AS MATERIALIZED (
+    SELECT * FROM judged WHERE problems <> '{}'
+)
+SELECT (SELECT count(*) FROM looked_at) AS conversions,
+       (SELECT count(*) FROM looked_at WHERE is_waiting) AS waiting,
+       (SELECT count(*) FROM offenders) AS offending,
+       (
+           SELECT coalesce(jsonb_object_agg(problem, number), '{}')
+           FROM (SELECT unnest(problems) AS problem, count(*) AS number FROM offenders GROUP BY 1) counted
+       ) AS problems,
+       (
+           SELECT coalesce(jsonb_agg(to_jsonb(page) ORDER BY conversion_id), '[]')
+           FROM (SELECT *, weight_found::text AS weight_text FROM offenders WHERE conversion_id > $4 ORDER BY conversion_id LIMIT $5) page
+       ) AS page;

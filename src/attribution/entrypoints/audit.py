@@ -1,0 +1,42 @@
+"""Command `audit`: whether all that is recorded adds up."""
+
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from attribution.adapters.audit_table import AuditTable
+from attribution.adapters.postgres import Database
+from attribution.conversions.audit import AuditPeriod, audit_credits
+from attribution.domain.ids import ProgramId
+from attribution.errors import AttributionError
+from attribution.settings import Settings
+
+Check = Callable[[AuditTable, ProgramId, AuditPeriod, int, int], Awaitable[Mapping[str, Any]]]
+CHECKS: Mapping[str, Check] = {"credits": audit_credits}
+"""By the name of its answer, which has the count `offending`."""
+
+
+async def audit(
+    settings: Settings, program_key: str | None, start: datetime | None, end: datetime | None, limit: int
+) -> bool:
+    """One JSON line a programme. True when nothing offends. Raises `AttributionError` for no such programme."""
+    database = Database(settings)
+    try:
+        table = AuditTable(database)
+        programs = await table.programs(program_key)
+        if not programs and program_key is not None:
+            raise AttributionError(f"there is no programme {program_key!r}")
+        holds = True
+        for program in programs:
+            period = AuditPeriod(start, end)
+            answers = {
+                name: await check(table, program.program_id, period, 0, limit) for name, check in CHECKS.items()
+            }
+            holds = holds and not any(answer["offending"] for answer in answers.values())
+            sys.stdout.write(orjson.dumps({"program": program.key, **answers}).decode() + "\n")
+        return holds
+    finally:
+        await database.close()

@@ -1,0 +1,206 @@
+"""What is recorded is proved to add up, and rows that were tampered with are found."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from tests.integration.test_credit_convergence import found, until_idle
+from tests.integration.test_credit_entries import queue_all
+from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
+from tests.support.api import Api, assert_problem
+from tests.support.reference import World
+from tests.support.worlds import (
+    TOKENS,
+    found_foreign_program,
+    found_program,
+    instant,
+    random_world,
+    stored_click,
+)
+
+from attribution import cli
+from attribution.adapters.audit_table import AuditTable
+from attribution.adapters.click_table import ClickTable
+from attribution.adapters.conversion_intake import ConversionIntake
+from attribution.adapters.postgres import Database
+from attribution.conversions.audit import AuditPeriod, audit_credits
+from attribution.domain.ids import ProgramId
+from attribution.settings import Settings
+
+EVER = AuditPeriod()
+_TWO = "conversion_id = (SELECT conversion_id FROM conversions WHERE external_id = 'two')"
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(Settings(database_url=database_url))
+    yield database
+    await database.close()
+
+
+@pytest_asyncio.fixture
+async def service(database: Database) -> Service:
+    """Three orders: of two touches in equal parts, of one touch, of nobody."""
+    async with database.connection() as connection:
+        await found_program(connection, PROGRAM, World(LINKS))
+        await connection.execute("ALTER TABLE programs ALTER COLUMN program_id RESTART WITH 100")
+        await connection.execute(
+            "INSERT INTO rules (program_id, effective_from, model, windows, min_click_to_conversion)"
+            " VALUES ($1, 'epoch', 'linear', '{}', '0')",
+            PROGRAM,
+        )
+    service = Service(database)
+    await service.store(click(1, 1, "v1"), click(2, 2, "v1"), click(3, 1, "v2"))
+    await service.accept(
+        sale("two", 5, visitor_id="v1"), sale("one", 6, visitor_id="v2"), sale("none", 7, visitor_id="v3")
+    )
+    await service.settle()
+    return service
+
+
+async def audited(service: Service, period: AuditPeriod = EVER, after: int = 0, limit: int = 100) -> dict[str, Any]:
+    return await audit_credits(AuditTable(service.database), ProgramId(PROGRAM), period, after, limit)
+
+
+async def problems(service: Service) -> dict[str, list[str]]:
+    audit = await audited(service)
+    assert audit["offending"] == len(audit["offenders"])
+    return {offender["external_id"]: offender["problems"] for offender in audit["offenders"]}
+
+
+async def offenders(service: Service, period: AuditPeriod) -> set[str]:
+    return {offender["external_id"] for offender in (await audited(service, period))["offenders"]}
+
+
+async def tamper(service: Service, statement: str) -> None:
+    async with service.database.connection() as connection:
+        await connection.execute(statement.replace("{two}", _TWO))
+
+
+async def test_sound_credits_have_no_offender(database: Database) -> None:
+    """Of random worlds, with codes, cancellations and conversions that nobody earned."""
+    async with database.connection() as connection:
+        await found_foreign_program(connection)
+    for program in range(1, 5):
+        world = random_world(program)
+        await found(database, [program], world)
+        await ClickTable(database).store([stored_click(program, c, world.world) for c in world.world.clicks], [], [])
+        await ConversionIntake(database, TOKENS).accept(ProgramId(program), world.messages)
+        await until_idle(database)
+        audit = await audit_credits(AuditTable(database), ProgramId(program), EVER)
+        assert audit["conversions"] == len({message.key for message in world.messages})
+        assert (audit["waiting"], audit["offending"], audit["problems"], audit["offenders"]) == (0, 0, {}, [])
+
+
+TAMPERED = [
+    ("UPDATE credit_entries SET weight = weight - 1e-18 WHERE {two} AND influencer_id = 1", ["weight"]),
+    ("UPDATE credit_entries SET net_minor = net_minor + 1 WHERE {two} AND influencer_id = 1", ["net"]),
+    ("UPDATE credit_entries SET gross_minor = gross_minor - 1 WHERE {two} AND influencer_id = 1", ["gross"]),
+    ("UPDATE credit_entries SET discount_minor = 1 WHERE {two} AND influencer_id = 1", ["discount"]),
+    ("DELETE FROM credit_entries WHERE {two}", ["no_entries", "status"]),
+    ("DELETE FROM attributions WHERE {two}", ["no_attribution"]),
+    ("UPDATE attributions SET bound_at = NULL WHERE {two}", ["unbound"]),
+    ("UPDATE attributions SET status = 'unattributed' WHERE {two}", ["status"]),
+    ("UPDATE credit_entries SET via = 'none' WHERE {two}", ["status"]),
+    ("UPDATE conversions SET gross_minor = 101 WHERE external_id = 'two'", ["gross", "net"]),
+    ("UPDATE conversions SET status = 'cancelled' WHERE external_id = 'two'", ["net"]),
+    (
+        """
+        INSERT INTO credit_entries (program_id, conversion_id, recorded_at, via, influencer_id, link_id, click_id,
+                                    weight, gross_minor, net_minor, discount_minor)
+        SELECT program_id, conversion_id, now(), via, influencer_id, link_id, click_id,
+               CASE influencer_id WHEN 1 THEN -0.75 ELSE 0.75 END, 0, 0, 0
+        FROM credit_entries WHERE {two}
+        """,
+        ["negative_part"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("statement", "expected"), TAMPERED)
+async def test_a_row_that_was_tampered_with_is_found(service: Service, statement: str, expected: list[str]) -> None:
+    """To the last minor unit and the last digit of a weight; the other conversions are not accused."""
+    await tamper(service, statement)
+    assert await problems(service) == {"two": expected}
+    assert (await audited(service))["problems"] == dict.fromkeys(expected, 1)
+
+
+async def test_an_offender_shows_what_was_expected_and_what_was_found(service: Service) -> None:
+    await tamper(service, "UPDATE credit_entries SET weight = weight - 1e-18, net_minor = 0 WHERE {two}")
+    [offender] = (await audited(service))["offenders"]
+    assert (offender["source"], offender["type"], offender["currency"]) == ("shop", "purchase", "EUR")
+    assert offender["expected"] == {"weight": "1", "gross": "1.00", "net": "1.00", "discount": "0.00"}
+    assert offender["found"] == {
+        "weight": "0.999999999999999998",
+        "gross": "1.00",
+        "net": "0.00",
+        "discount": "0.00",
+    }
+
+
+async def test_what_waits_to_be_judged_is_counted_and_not_accused(service: Service) -> None:
+    """A new amount is recorded before its credits: alone, or with all of its customer."""
+    await service.accept(
+        sale("two", 5, update=1, visitor_id="v1", customer_id="c1"), sale("new", 8, customer_id="c1")
+    )
+    audit = await audited(service)
+    assert (audit["conversions"], audit["waiting"], audit["offending"]) == (4, 2, 0)
+    await tamper(service, "DELETE FROM credit_queue WHERE conversion_id IS NOT NULL")
+    assert (await audited(service))["waiting"] == 2
+    await tamper(service, "DELETE FROM credit_queue")
+    assert await problems(service) == {"new": ["no_entries"]}
+    await queue_all(service)
+    await service.settle()
+    assert await problems(service) == {}
+
+
+async def test_a_period_takes_conversions_by_their_moment(service: Service) -> None:
+    await tamper(service, "DELETE FROM credit_entries")
+    start, end = instant(0), sale("one", 6).occurred_at
+    assert await offenders(service, AuditPeriod(start, end)) == {"two"}
+    assert await offenders(service, AuditPeriod(end, None)) == {"one", "none"}
+    assert (await audited(service, AuditPeriod(end, end)))["conversions"] == 0
+
+
+async def test_the_api_lists_offenders_by_pages(service: Service, api: Api) -> None:
+    await tamper(service, "DELETE FROM credit_entries")
+    query = {"program": f"programme-{PROGRAM}", "limit": "2"}
+    first = (await api.ask("GET", "/v1/audit/credits", params=query)).json()
+    assert (first["conversions"], first["offending"], first["from"]) == (3, 3, None)
+    second = (await api.ask("GET", "/v1/audit/credits", params=query | {"cursor": first["next_cursor"]})).json()
+    assert (len(first["offenders"]), len(second["offenders"])) == (2, 1)
+    assert len({offender["id"] for offender in [*first["offenders"], *second["offenders"]]}) == 3
+    assert second["next_cursor"] is None
+    backwards = {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}
+    assert_problem(await api.ask("GET", "/v1/audit/credits", params=backwards), 422, "query", "to")
+    assert_problem(await api.ask("GET", "/v1/audit/credits", params={"from": "yesterday"}), 422, "query", "from")
+
+
+async def test_a_programme_is_audited_without_the_others(service: Service, api: Api) -> None:
+    await tamper(service, "DELETE FROM credit_entries")
+    await api.make("programs", key="acme", name="Acme", currency="EUR")
+    audit = (await api.ask("GET", "/v1/audit/credits", params={"program": "acme"})).json()
+    assert (audit["conversions"], audit["offenders"]) == (0, [])
+
+
+async def test_the_command_ends_with_status_one_on_an_offender(
+    service: Service, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+
+    async def status(*arguments: str) -> int:
+        return await asyncio.to_thread(cli.main, ["audit", *arguments])
+
+    assert await status() == 0
+    sound = json.loads(capsys.readouterr().out)
+    assert (sound["program"], sound["credits"]["conversions"], sound["credits"]["offending"]) == ("programme-1", 3, 0)
+    await tamper(service, "DELETE FROM credit_entries WHERE {two}")
+    assert await status() == 1
+    [offender] = json.loads(capsys.readouterr().out)["credits"]["offenders"]
+    assert offender["external_id"] == "two"
+    assert await status("--from", "2999-01-01T00:00:00Z") == 0
+    assert await status("--program", "nobody") == 1
+    assert "nobody" in capsys.readouterr().err
