@@ -1,7 +1,7 @@
 """The API over a real database, asked through ASGI."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,15 +9,16 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from attribution.adapters.conversion_intake import ConversionIntake
+from attribution.adapters.conversion_intake import ConversionIntake, Key, Message
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.postgres import Database
+from attribution.adapters.refund_events import RefundTable
 from attribution.adapters.stats_table import StatsTable
 from attribution.api.app import build_api
 from attribution.api.services import Readiness, Services
 from attribution.conversions.reader import ConversionReader
 from attribution.domain.click_id import ClickTokens
-from attribution.domain.conversions import Acceptance, ConversionMessage
+from attribution.domain.conversions import Acceptance
 from attribution.domain.imports import ClickRejection, ImportedClick
 from attribution.domain.programs import Program
 from attribution.settings import Settings
@@ -48,8 +49,11 @@ class DirectOrders:
     def __init__(self, intake: ConversionIntake) -> None:
         self._intake = intake
 
-    async def accept(self, program: Program, messages: Sequence[ConversionMessage]) -> list[Acceptance]:
+    async def accept(self, program: Program, messages: Sequence[Message]) -> list[Acceptance]:
         return await self._intake.accept(program.program_id, messages)
+
+    async def currencies(self, program: Program, keys: Collection[Key]) -> Mapping[Key, str]:
+        return await self._intake.currencies(program.program_id, keys)
 
 
 @dataclass
@@ -107,6 +111,7 @@ async def running_api(database_url: str) -> AsyncIterator[Api]:
             admin_key=ADMIN_KEY,
             links=published,
             orders=DirectOrders(ConversionIntake(database, tokens)),
+            refunds=RefundTable(database),
             clicks=clicks,
             credits=ConversionReader(CreditTable(database), tokens),
             stats=Stats(StatsTable(database)),

@@ -1,6 +1,6 @@
-"""Messages of order systems: each is kept as an event, and the newest folded into its conversion, at once."""
+"""Messages of order systems: each is kept as an event, and folded into its conversion, at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -10,10 +10,12 @@ import orjson
 
 from attribution.domain.attribution import ClickState
 from attribution.domain.click_id import ClickTokens, SignedClick
-from attribution.domain.conversions import Acceptance, ConversionMessage
+from attribution.domain.conversions import Acceptance, ConversionMessage, acceptances
 from attribution.domain.ids import ProgramId
+from attribution.domain.refunds import RefundMessage
 
-from .postgres import Database
+from . import refund_events
+from .postgres import Database, Row
 from .statements import statements
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _SQL = statements("intake")
 Version = tuple[datetime, bytes]
 Key = tuple[str, str, str]
+Message = ConversionMessage | RefundMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +41,40 @@ class ConversionIntake:
         self._database = database
         self._tokens = tokens
 
-    async def accept(self, program_id: ProgramId, messages: Sequence[ConversionMessage]) -> list[Acceptance]:
+    async def accept(self, program_id: ProgramId, messages: Sequence[Message]) -> list[Acceptance]:
         """One answer a message, in their order. All or nothing: raises `DatabaseUnavailableError`, nothing stored."""
-        versions: list[Version] = [(message.updated_at, message.content_hash()) for message in messages]
+        if not messages:
+            return []
+        conversions = [message for message in messages if isinstance(message, ConversionMessage)]
+        refunds = [message for message in messages if isinstance(message, RefundMessage)]
+        keys = sorted({message.key for message in messages})
         async with self._database.transaction() as connection:
-            current = await _locked(connection, program_id, messages)
-            known = await _add_events(connection, program_id, messages, versions)
-            clicks = await self._named_clicks(connection, program_id, messages)
-            newest = _newest(messages, versions, current)
-            if newest:
-                await _fold(connection, program_id, [(messages[i], versions[i], clicks[i]) for i in newest])
-        return _acceptances(messages, versions, current, known)
+            await connection.execute(_SQL["lock"], program_id, *_columns(keys))
+            of_conversions = iter(await self._accept_conversions(connection, program_id, conversions))
+            of_refunds = iter(await refund_events.add(connection, program_id, refunds))
+            await refund_events.fold(connection, program_id, keys)
+        return [next(of_refunds if isinstance(message, RefundMessage) else of_conversions) for message in messages]
+
+    async def currencies(self, program_id: ProgramId, keys: Collection[Key]) -> dict[Key, str]:
+        """Of those conversions that are here."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_SQL["current"], program_id, *_columns(keys))
+        return {_key(row): row["currency"] for row in rows}
+
+    async def _accept_conversions(
+        self, connection: "Connection", program_id: ProgramId, messages: Sequence[ConversionMessage]
+    ) -> list[Acceptance]:
+        if not messages:
+            return []
+        versions: list[Version] = [(message.updated_at, message.content_hash()) for message in messages]
+        current = await _current(connection, program_id, messages)
+        known = await _add_events(connection, program_id, messages, versions)
+        clicks = await self._named_clicks(connection, program_id, messages)
+        newest = _newest(messages, versions, current)
+        if newest:
+            await _fold(connection, program_id, [(messages[i], versions[i], clicks[i]) for i in newest])
+        sent = [(message.key, version) for message, version in zip(messages, versions, strict=True)]
+        return acceptances(sent, current, known)
 
     async def _named_clicks(
         self, connection: "Connection", program_id: ProgramId, messages: Sequence[ConversionMessage]
@@ -73,13 +99,21 @@ def _named_click(click: SignedClick | str | None, own_links: set[int]) -> NamedC
     return NamedClick(ClickState.VALID, UUID(bytes=click.click_id), click.link_id)
 
 
-async def _locked(
+def _columns(keys: Collection[Key]) -> list[list[str]]:
+    """Sources, types and external ids."""
+    return [[key[part] for key in keys] for part in range(3)]
+
+
+def _key(row: Row) -> Key:
+    return (row["source"], row["type"], row["external_id"])
+
+
+async def _current(
     connection: "Connection", program_id: ProgramId, messages: Sequence[ConversionMessage]
 ) -> dict[Key, Version]:
-    sources, types, ids = zip(*{message.key for message in messages}, strict=True)
-    await connection.execute(_SQL["lock"], program_id, sources, types, ids)
-    rows = await connection.fetch(_SQL["current"], program_id, sources, types, ids)
-    return {(r["source"], r["type"], r["external_id"]): (r["updated_at"], r["content_hash"]) for r in rows}
+    keys = {message.key for message in messages}
+    rows = await connection.fetch(_SQL["current"], program_id, *_columns(keys))
+    return {_key(row): (row["updated_at"], row["content_hash"]) for row in rows}
 
 
 async def _add_events(
@@ -99,7 +133,7 @@ async def _add_events(
         strict=True,
     )
     rows = await connection.fetch(_SQL["add_events"], program_id, *map(list, columns))
-    new = {((r["source"], r["type"], r["external_id"]), (r["updated_at"], r["content_hash"])) for r in rows}
+    new = {(_key(r), (r["updated_at"], r["content_hash"])) for r in rows}
     return {(m.key, v) for m, v in zip(messages, versions, strict=True)} - new
 
 
@@ -132,25 +166,3 @@ async def _fold(
         for message, version, click in newest
     ]  # fmt: skip
     await connection.execute(_SQL["fold"], program_id, *map(list, zip(*rows, strict=True)))
-
-
-def _acceptances(
-    messages: Sequence[ConversionMessage],
-    versions: Sequence[Version],
-    current: Mapping[Key, Version],
-    known: set[tuple[Key, Version]],
-) -> list[Acceptance]:
-    """As if they had come one by one."""
-    states, seen = dict(current), set(known)
-    answers = []
-    for message, version in zip(messages, versions, strict=True):
-        state = states.get(message.key)
-        if (message.key, version) in seen:
-            answers.append(Acceptance.DUPLICATE)
-        elif state is None or version > state:
-            states[message.key] = version
-            answers.append(Acceptance.STORED)
-        else:
-            answers.append(Acceptance.STALE)
-        seen.add((message.key, version))
-    return answers

@@ -21,7 +21,7 @@ from attribution.domain.attribution import (
 from attribution.domain.click_id import clicked_at
 from attribution.domain.clicks import Channel
 from attribution.domain.codes import Code, CodeHistory, CodePolicy, code_key
-from attribution.domain.conversions import ConversionStatus
+from attribution.domain.conversions import ConversionStatus, Item, net_minor
 from attribution.domain.durations import parse_duration
 from attribution.domain.ids import (
     CampaignId,
@@ -36,8 +36,10 @@ from attribution.domain.ids import (
 )
 from attribution.domain.instants import from_us, to_us
 from attribution.domain.models import DEFAULTS, Model, Parameters
+from attribution.domain.refunds import RefundMessage
 from attribution.domain.rules import CampaignWindows, Rule, RuleBook
 
+from . import refund_events
 from .postgres import Database, Row
 from .statements import statements
 
@@ -62,6 +64,8 @@ class StoredConversion:
     external_id: str
     status: ConversionStatus
     currency: str
+    refunded_minor: int
+    """As asked: may be more than gross."""
     customer_id: str | None
     click_id: UUID | None
     click_link_id: LinkId | None
@@ -79,13 +83,14 @@ class StoredConversion:
             external_id=row["external_id"],
             status=status,
             currency=row["currency"],
+            refunded_minor=row["refunded_minor"],
             customer_id=row["customer_id"],
             click_id=row["click_id"],
             click_link_id=row["click_link_id"],
             facts=ConversionFacts(
                 occurred_at_us=to_us(row["occurred_at"]),
                 gross_minor=row["gross_minor"],
-                net_minor=row["gross_minor"] if status is ConversionStatus.CONFIRMED else 0,
+                net_minor=net_minor(status, row["gross_minor"], row["refunded_minor"]),
                 discount_minor=row["discount_minor"],
                 click_state=ClickState(row["click_state"]) if row["click_state"] else None,
                 discount_codes=tuple(row["discount_codes"]),
@@ -96,6 +101,10 @@ class StoredConversion:
     @property
     def key(self) -> ConversionKey:
         return (self.program_id, self.conversion_id)
+
+    @property
+    def over_refunded_minor(self) -> int:
+        return max(0, self.refunded_minor - self.facts.gross_minor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +222,13 @@ class CreditFacts:
             limit,
         )
         return [_touch(row) for row in rows], rows[0]["candidates"] if rows else 0
+
+    async def refunds(self, conversion: StoredConversion) -> tuple[list[RefundMessage], list[Item]]:
+        """And the items that they are of."""
+        key = (conversion.source, conversion.type, conversion.external_id)
+        refunds = await refund_events.of_conversion(self._connection, conversion.program_id, key)
+        items = await refund_events.items_of(self._connection, *conversion.key) if refunds else []
+        return refunds, items
 
     async def credits_now(self, keys: Sequence[ConversionKey]) -> dict[ConversionId, list[Credit]]:
         credits_: dict[ConversionId, list[Credit]] = {}

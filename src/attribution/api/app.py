@@ -22,6 +22,7 @@ from .orders import orders_router
 from .posts import POSTS
 from .problems import Problem, answer_with_problems
 from .programs import programs_router
+from .refunds import refunds_router
 from .resources import resource_router
 from .rules import RULES
 from .services import Services
@@ -123,6 +124,7 @@ def build_api(services: Services) -> FastAPI:
         app.include_router(resource_router(resource, Objects(services.database, resource.noun)))
     app.include_router(links_router(services))
     app.include_router(clicks_router(services))
+    app.include_router(refunds_router(services))
     app.include_router(orders_router(services))
     app.include_router(webhooks_router(services, directory))
     app.include_router(stats_router(services))

@@ -1,12 +1,11 @@
 """/v1/orders: what order systems say, and what became of it."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from attribution.domain.conversions import (
     DEFAULT_SOURCE,
@@ -16,40 +15,22 @@ from attribution.domain.conversions import (
     ConversionStatus,
     Item,
 )
-from attribution.domain.money import MINOR_MAX, MoneyError, to_minor
-from attribution.domain.programs import Program
-from attribution.errors import AttributionError, FieldError, InvalidInputError, NotFoundError
+from attribution.domain.money import MINOR_MAX
+from attribution.domain.refunds import RefundFlag
+from attribution.errors import FieldError, InvalidInputError, NotFoundError
 
+from .accepting import MESSAGES_MAX, Accepting, ClickIdText, CodeText, MessageTime, Read, minor
 from .auth import Access, AccessOf, ProgramKeyInQuery, ProgramOf
-from .bulk import ONE_BY_ONE, Failed, failed, listed, one_by_one, parsed
-from .fields import PRINTABLE, Amount, Currency, Instant, Line, PayModel, ProgramKey, Strict, VisitorId
+from .bulk import ONE_BY_ONE, Failed, parsed
+from .fields import PRINTABLE, Amount, Currency, Line, PayModel, ProgramKey, Strict, VisitorId
 from .problems import documented
 from .resources import ON_READ
 from .route import V1Route
 from .services import Services
 
-ORDERS_MAX = 1000
 ITEMS_MAX = 1000
 QUANTITY_MAX = 1_000_000
 CODES_MAX = 50
-CLICK_ID_KEPT = 512
-_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-
-
-def _plausible(instant: datetime) -> datetime:
-    if not _EARLIEST <= instant < _LATEST:
-        raise ValueError("is not between the years 2000 and 2099")
-    return instant
-
-
-def _kept(click_id: str) -> str | None:
-    """A bad click id is ignored where credits are made, never refused."""
-    return click_id[:CLICK_ID_KEPT] or None
-
-
-OrderTime = Annotated[Instant, AfterValidator(_plausible)]
-CodeText = Annotated[Line, AfterValidator(str.strip)]
 SourceInQuery = Annotated[str, Query(min_length=1, max_length=255, pattern=PRINTABLE)]
 
 
@@ -66,15 +47,15 @@ class NewOrder(Strict):
     program: ProgramKey | None = None
     source: Line = DEFAULT_SOURCE
     order_id: Line
-    ordered_at: OrderTime
-    updated_at: OrderTime | None = None
+    ordered_at: MessageTime
+    updated_at: MessageTime | None = None
     status: Annotated[ConversionStatus, Field(strict=False)] = ConversionStatus.CONFIRMED
     currency: Currency
     items: Annotated[list[NewItem], Field(max_length=ITEMS_MAX)] | None = None
     amount: Amount | None = None
     discount: Amount | None = None
     discount_codes: list[CodeText] = Field(default_factory=list, max_length=CODES_MAX)
-    click_id: Annotated[str, AfterValidator(_kept)] | None = None
+    click_id: ClickIdText | None = None
     visitor_id: VisitorId | None = None
     customer_id: Line | None = None
     new_customer: bool | None = None
@@ -117,10 +98,7 @@ class NewOrder(Strict):
         return gross
 
     def _minor(self, amount: Amount, *loc: str | int) -> int:
-        try:
-            return to_minor(amount, self.currency)
-        except MoneyError as error:
-            raise InvalidInputError(FieldError(("body", *loc), str(error))) from error
+        return minor(amount, self.currency, *loc)
 
 
 class Accepted(BaseModel):
@@ -174,6 +152,13 @@ class Attribution(Extensible):
     credits: list[Credit]
 
 
+class AppliedRefund(Extensible):
+    refund_id: str
+    refunded_at: datetime
+    amount: str
+    flags: list[RefundFlag]
+
+
 class OrderState(Extensible):
     order_id: str
     source: str
@@ -183,10 +168,9 @@ class OrderState(Extensible):
     refunded: str
     net: str
     over_refund: bool
+    over_refunded: str
+    refunds: list[AppliedRefund]
     attribution: Attribution
-
-
-Read = tuple[Program, ConversionMessage]
 
 
 async def _read(access: Access, program_key: str | None, item: object) -> Read:
@@ -195,28 +179,13 @@ async def _read(access: Access, program_key: str | None, item: object) -> Read:
     return await access.program(program_key, order.program), message
 
 
+def _named(order: ConversionMessage) -> Mapping[str, str]:
+    return {"order_id": order.external_id}
+
+
 def orders_router(services: Services) -> APIRouter:
     router = APIRouter(prefix="/v1/orders", tags=["orders"], route_class=V1Route)
-
-    async def accept_each(orders: Sequence[Read]) -> list[Acceptance]:
-        """A batch a programme; the answers in the order sent."""
-        batches: dict[Program, list[ConversionMessage]] = {}
-        for program, message in orders:
-            batches.setdefault(program, []).append(message)
-        answers = {program: iter(await services.orders.accept(program, batch)) for program, batch in batches.items()}
-        return [next(answers[program]) for program, _ in orders]
-
-    async def accept_list(access: Access, program_key: str | None, items: list[Any]) -> AcceptedList:
-        await access.program(program_key)
-        read = await one_by_one(partial(_read, access, program_key), items)
-        accepted = iter(await accept_each([order for order in read if isinstance(order, tuple)]))
-        results: list[AcceptedItem | Failed] = []
-        for index, order in enumerate(read):
-            if isinstance(order, AttributionError):
-                results.append(failed(index, order))
-            else:
-                results.append(AcceptedItem(index=index, order_id=order[1].external_id, status=next(accepted)))
-        return AcceptedList(results=results)
+    accepting = Accepting(services.orders, _read, _named)
 
     @router.post(
         "",
@@ -225,15 +194,11 @@ def orders_router(services: Services) -> APIRouter:
         responses=documented(400, 401, 404, 413, 415, 422, 503),
     )
     async def accept(
-        body: Annotated[NewOrder | Annotated[list[NewOrder], Field(max_length=ORDERS_MAX)], ONE_BY_ONE],
+        body: Annotated[NewOrder | Annotated[list[NewOrder], Field(max_length=MESSAGES_MAX)], ONE_BY_ONE],
         access: AccessOf,
         program_key: ProgramKeyInQuery = None,
     ) -> object:
-        if isinstance(body, list):
-            return await accept_list(access, program_key, listed(body, ORDERS_MAX))
-        program, message = await _read(access, program_key, body)
-        [status] = await services.orders.accept(program, [message])
-        return Accepted(order_id=message.external_id, status=status)
+        return await accepting.accept(body, access, program_key)
 
     # An order's id may hold slashes; the longer path is tried first.
     @router.get(

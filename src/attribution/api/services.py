@@ -1,11 +1,13 @@
 """What the API needs of the other parts; the composition root wires it in."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from attribution.adapters.conversion_intake import Key, Message
 from attribution.adapters.postgres import Database
-from attribution.domain.conversions import Acceptance, ConversionMessage
+from attribution.adapters.refund_events import RefundTable
+from attribution.domain.conversions import Acceptance
 from attribution.domain.imports import ClickRejection, ImportedClick
 from attribution.domain.programs import Program
 from attribution.settings import Settings
@@ -21,8 +23,12 @@ class LinkPublisher(Protocol):
 
 
 class OrderIntake(Protocol):
-    async def accept(self, program: Program, messages: Sequence[ConversionMessage]) -> list[Acceptance]:
+    async def accept(self, program: Program, messages: Sequence[Message]) -> list[Acceptance]:
         """When it returns, the messages are durable; one acceptance each, in their order."""
+        ...
+
+    async def currencies(self, program: Program, keys: Collection[Key]) -> Mapping[Key, str]:
+        """Of those conversions that are known to be here."""
         ...
 
 
@@ -63,6 +69,7 @@ class Services:
     admin_key: str
     links: LinkPublisher
     orders: OrderIntake
+    refunds: RefundTable
     clicks: ClickIntake
     credits: CreditReader
     stats: StatsReader

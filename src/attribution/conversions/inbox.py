@@ -3,17 +3,19 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import orjson
 import structlog
 
 from attribution import metrics
-from attribution.adapters.conversion_intake import ConversionIntake
+from attribution.adapters.conversion_intake import ConversionIntake, Key, Message
 from attribution.domain.conversions import Acceptance, ConversionMessage
 from attribution.domain.ids import ProgramId
 from attribution.domain.programs import Program
+from attribution.domain.refunds import RefundMessage
 from attribution.errors import (
     ConflictError,
     DatabaseUnavailableError,
@@ -40,9 +42,9 @@ class Inbox:
         self._intake = intake
         self._journal = journal
         self._writing = asyncio.Lock()
-        self._late: set[asyncio.Task[list[Acceptance]]] = set()
+        self._late: set[asyncio.Task[Any]] = set()
 
-    async def accept(self, program: Program, messages: Sequence[ConversionMessage]) -> list[Acceptance]:
+    async def accept(self, program: Program, messages: Sequence[Message]) -> list[Acceptance]:
         """`stored` for all that the journal keeps, as what else they are shows only in the database.
 
         Raises `UnavailableError` when neither database nor journal takes them.
@@ -59,14 +61,23 @@ class Inbox:
             metrics.CONVERSIONS_ACCEPTED.labels(acceptance.value).inc()
         return acceptances
 
-    def _leave(self, storing: "asyncio.Task[list[Acceptance]]") -> None:
-        """To end in its own time: a driver takes many seconds to give up a database that hangs."""
-        self._late.add(storing)
-        storing.add_done_callback(self._late.discard)
-        storing.add_done_callback(lambda late: late.cancelled() or late.exception())
-        storing.cancel()
+    async def currencies(self, program: Program, keys: Collection[Key]) -> Mapping[Key, str]:
+        """Of the conversions that are known to be here: of none while the database is away."""
+        reading = asyncio.create_task(self._intake.currencies(program.program_id, keys), name="read currencies")
+        await asyncio.wait({reading}, timeout=_DATABASE_PATIENCE_S)
+        if reading.done() and not isinstance(reading.exception(), DatabaseUnavailableError):
+            return reading.result()
+        self._leave(reading)
+        return {}
 
-    async def _keep(self, program_id: ProgramId, messages: Sequence[ConversionMessage]) -> None:
+    def _leave(self, task: "asyncio.Task[Any]") -> None:
+        """To end in its own time: a driver takes many seconds to give up a database that hangs."""
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+        task.add_done_callback(lambda late: late.cancelled() or late.exception())
+        task.cancel()
+
+    async def _keep(self, program_id: ProgramId, messages: Sequence[Message]) -> None:
         async with self._writing:
             self._journal.append(encode(program_id, messages))
             try:
@@ -161,10 +172,15 @@ async def _attempt(call: Awaitable[object]) -> None:
         _log.debug("orders_not_reported", error=str(error))
 
 
-def encode(program_id: ProgramId, messages: Sequence[ConversionMessage]) -> bytes:
+def encode(program_id: ProgramId, messages: Sequence[Message]) -> bytes:
     return orjson.dumps([program_id, [message.encode().decode() for message in messages]])
 
 
-def decode(record: bytes) -> tuple[ProgramId, list[ConversionMessage]]:
+def decode(record: bytes) -> tuple[ProgramId, list[Message]]:
     program_id, messages = orjson.loads(record)
-    return ProgramId(program_id), [ConversionMessage.decode(message.encode()) for message in messages]
+    return ProgramId(program_id), [_decode_message(message.encode()) for message in messages]
+
+
+def _decode_message(data: bytes) -> Message:
+    """Of the two, only a refund has an id of its own."""
+    return RefundMessage.decode(data) if "refund_id" in orjson.loads(data) else ConversionMessage.decode(data)

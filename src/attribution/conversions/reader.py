@@ -13,6 +13,7 @@ from attribution.domain.instants import from_us
 from attribution.domain.models import Model
 from attribution.domain.money import from_minor
 from attribution.domain.programs import Program
+from attribution.domain.refunds import JudgedRefund, judge_refunds
 from attribution.errors import FieldError, InvalidInputError
 
 from .attributor import merged, since_us
@@ -33,15 +34,19 @@ class ConversionReader:
             if key is None:
                 return None
             conversion, attribution, more = await self._explained(facts, key, None)
+            refunds, items = await facts.refunds(conversion)
+        judged = judge_refunds(refunds, items, conversion.facts.gross_minor, conversion.currency)
         return {
             "order_id": conversion.external_id,
             "source": conversion.source,
             "status": conversion.status.value,
             "currency": conversion.currency,
             "gross": from_minor(conversion.facts.gross_minor, conversion.currency),
-            "refunded": from_minor(0, conversion.currency),
+            "refunded": from_minor(conversion.refunded_minor, conversion.currency),
             "net": from_minor(conversion.facts.net_minor, conversion.currency),
-            "over_refund": False,
+            "over_refund": conversion.over_refunded_minor > 0,
+            "over_refunded": from_minor(conversion.over_refunded_minor, conversion.currency),
+            "refunds": [_refund(refund, conversion.currency) for refund in judged],
             "attribution": self._shown(conversion, attribution, more),
         }
 
@@ -104,6 +109,15 @@ class ConversionReader:
             "verdict": judged.verdict.value,
             "weight": _weight(weights.get(touch.click_id, 0)),
         }
+
+
+def _refund(judged: JudgedRefund, currency: str) -> Mapping[str, Any]:
+    return {
+        "refund_id": judged.refund.refund_id,
+        "refunded_at": judged.refund.refunded_at,
+        "amount": from_minor(judged.amount_minor, currency),
+        "flags": [flag.value for flag in judged.flags],
+    }
 
 
 def _by_influencer(credits_: Sequence[Credit], currency: str) -> list[Mapping[str, Any]]:

@@ -1,10 +1,12 @@
 """Messages of order systems and the state they fold into."""
 
+from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import orjson
 
@@ -68,9 +70,37 @@ class ConversionMessage:
         return sha256(self.encode()).digest()
 
 
+def net_minor(status: ConversionStatus, gross_minor: int, refunded_minor: int) -> int:
+    """Never below zero; a cancelled conversion has none."""
+    return max(0, gross_minor - refunded_minor) if status is ConversionStatus.CONFIRMED else 0
+
+
 class Acceptance(StrEnum):
-    """`stored`: it is the conversion's state now; `stale`: kept, but a newer one stands; `duplicate`: known."""
+    """`stored`: it is the state now; `stale`: kept, but a newer one stands; `duplicate`: known."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
     STALE = "stale"
+
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V", bound=tuple[Any, ...])
+
+
+def acceptances(
+    sent: Sequence[tuple[K, V]], current: Mapping[K, V], known: AbstractSet[tuple[K, V]]
+) -> list[Acceptance]:
+    """As if they had come one by one. `sent`: what each is of, and its version; the greater version stands."""
+    states, seen = dict(current), set(known)
+    answers = []
+    for key, version in sent:
+        state = states.get(key)
+        if (key, version) in seen:
+            answers.append(Acceptance.DUPLICATE)
+        elif state is None or version > state:
+            states[key] = version
+            answers.append(Acceptance.STORED)
+        else:
+            answers.append(Acceptance.STALE)
+        seen.add((key, version))
+    return answers

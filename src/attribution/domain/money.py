@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from decimal import Context, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from functools import cache
 from math import lcm
@@ -11,6 +11,8 @@ from iso4217 import Currency
 
 MINOR_MAX = 10**15
 """Largest amount in minor units: sums of a thousand of them stay within 64 bits."""
+EXPONENT_MAX = 4
+"""Of all currencies: CLF and UYW have four decimals."""
 _DIGITS_MAX = 30
 _DECIMAL = re.compile(r"-?\d{1,31}(?:\.\d{1,30})?", re.ASCII)
 _EXACT = Context(prec=100)
@@ -56,6 +58,17 @@ def to_minor(amount: Decimal, currency: str) -> int:
     if abs(scaled) > MINOR_MAX:
         raise MoneyError("is too large")
     return int(scaled)
+
+
+def is_exact(amount: Decimal, currency: str) -> bool:
+    """Whether it is a whole number of minor units."""
+    scaled = amount.scaleb(exponent(currency), _EXACT)
+    return scaled == scaled.to_integral_value()
+
+
+def to_minor_rounded(amount: Decimal, currency: str) -> int:
+    """Half up: for an amount that was taken in before its currency was known."""
+    return int(amount.scaleb(exponent(currency), _EXACT).to_integral_value(ROUND_HALF_UP))
 
 
 def from_minor(minor: int, currency: str) -> str:

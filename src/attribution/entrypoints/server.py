@@ -17,6 +17,7 @@ from attribution.adapters.imported_clicks import ImportedClicks
 from attribution.adapters.link_store import LinkStore
 from attribution.adapters.postgres import Database
 from attribution.adapters.redis import open_redis
+from attribution.adapters.refund_events import RefundTable
 from attribution.adapters.stats_table import StatsTable
 from attribution.api.app import build_api
 from attribution.api.services import Services
@@ -111,6 +112,7 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> Application
         admin_key=load_admin_key(settings),
         links=links,
         orders=inbox,
+        refunds=RefundTable(database),
         clicks=importer,
         credits=ConversionReader(CreditTable(database), tokens),
         stats=Stats(StatsTable(database)),

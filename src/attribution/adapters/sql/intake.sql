@@ -8,7 +8,7 @@ FROM (
 ) slots;
 
 -- name: current
-SELECT source, type, external_id, updated_at, content_hash
+SELECT source, type, external_id, updated_at, content_hash, currency
 FROM conversions
 JOIN unnest($2::text[], $3::text[], $4::text[]) AS wanted (source, type, external_id) USING (source, type, external_id)
 WHERE program_id = $1;
