@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest_asyncio
 from tests.support.recorded import expected, recorded
-from tests.support.reference import WHOLE, Judged, by_influencer, judge_all
+from tests.support.reference import WHOLE, Judged, Order, World, by_influencer, judge_all, net, refunded
 from tests.support.worlds import (
     TOKENS,
     RandomWorld,
@@ -153,10 +153,27 @@ async def assert_converged(database: Database, program: int, world: RandomWorld,
         explained = await reader.attribution(_program(program), source, kind, external_id, None)
         assert explained is not None
         assert _explanation(explained) == _expected_explanation(j), note
+        if kind == "purchase":
+            order = await reader.order(_program(program), source, external_id)
+            assert order is not None
+            assert _money(order) == _expected_money(world.world, j.order), note
 
 
 def _program(program: int) -> Program:
     return Program(ProgramId(program), f"programme-{program}", "EUR", "UTC", "click_id")
+
+
+def _money(order: Any) -> tuple[Any, ...]:
+    return tuple(order[name] for name in ("gross", "refunded", "net", "over_refund", "over_refunded"))
+
+
+def _expected_money(world: World, order: Order) -> tuple[Any, ...]:
+    asked = refunded(world, order)
+    beyond = max(0, asked - order.gross)
+    gross, refunds, left, over = (
+        from_minor(amount, order.currency) for amount in (order.gross, asked, net(world, order), beyond)
+    )
+    return gross, refunds, left, beyond > 0, over
 
 
 def _explanation(explained: Any) -> dict[str, object]:

@@ -19,7 +19,7 @@ from tests.support.pipeline import in_background
 from tests.support.processes import pause, resume
 from tests.support.waiting import eventually
 
-from attribution.adapters.conversion_intake import ConversionIntake
+from attribution.adapters.conversion_intake import ConversionIntake, Message
 from attribution.adapters.postgres import Database
 from attribution.adoption import Adopter
 from attribution.conversions.inbox import Inbox, Replayer
@@ -27,6 +27,7 @@ from attribution.domain.click_id import ClickTokens
 from attribution.domain.conversions import Acceptance, ConversionMessage, ConversionStatus
 from attribution.domain.ids import ProgramId
 from attribution.domain.programs import Program
+from attribution.domain.refunds import RefundMessage
 from attribution.embedded.postgres import EmbeddedPostgres
 from attribution.errors import UnavailableError
 from attribution.journal import Journal, JournalDirectory, JournalPolicy
@@ -81,7 +82,7 @@ class Office:
     async def _forget(self, journal_id: UUID) -> None:
         self.reports.append(journal_id)
 
-    async def post(self, inbox: Inbox, *messages: ConversionMessage) -> list[Acceptance]:
+    async def post(self, inbox: Inbox, *messages: Message) -> list[Acceptance]:
         return await inbox.accept(self.program, messages)
 
     async def orders(self) -> dict[str, int]:
@@ -239,6 +240,24 @@ async def _replayed(office: Office, inbox: Inbox) -> bool:
     replayer = Replayer(inbox._journal.directory, office.intake)
     await eventually(lambda: replayer.step(inbox._journal.end), timeout=20)
     return True
+
+
+async def test_a_refund_is_kept_before_its_order_and_both_are_replayed(
+    office: Office, postgres: EmbeddedPostgres
+) -> None:
+    """Its currency is not known while the database is away, so nothing is refused."""
+    inbox = office.inbox()
+    refund = RefundMessage("default", "1", "r1", NOON, "2.505")
+    async with killed(postgres):
+        assert await inbox.currencies(office.program, {refund.key}) == {}
+        assert await office.post(inbox, refund) == STORED
+        assert await office.post(inbox, make_order("1")) == STORED
+    for _ in range(2):
+        assert await _replayed(office, inbox)
+    assert [tuple(row) for row in await office._fetch("SELECT gross_minor, refunded_minor FROM conversions")] == [
+        (1000, 251)
+    ]
+    assert await inbox.currencies(office.program, {refund.key}) == {refund.key: "EUR"}
 
 
 async def test_a_dead_process_s_orders_are_adopted(office: Office, postgres: EmbeddedPostgres) -> None:

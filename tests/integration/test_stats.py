@@ -178,7 +178,8 @@ async def test_nothing_is_zero_and_a_ratio_of_nothing_null(database: Database) -
     assert answer["rows"] == []
     assert answer["totals"] == {
         "clicks": 0, "bot_clicks": 0, "unique_visitors": 0, "conversions": 0, "orders": 0,
-        "gross_revenue": "0.00", "revenue": "0.00", "discount": "0.00", "conversion_rate": None, "aov": None,
+        "gross_revenue": "0.00", "refunds": "0.00", "revenue": "0.00", "discount": "0.00",
+        "conversion_rate": None, "aov": None,
     }  # fmt: skip
 
 

@@ -64,6 +64,16 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Refund:
+    """One message. `amount`: as a person reads it, in whatever currency its order turns out to have."""
+
+    order: tuple[str, str, str]
+    refund_id: str
+    digest: bytes
+    amount: Fraction
+
+
+@dataclass(frozen=True)
 class Version:
     """A rule, or, with a campaign, that campaign's windows. Later ones in a list were made later."""
 
@@ -102,6 +112,7 @@ class World:
     rules: Sequence[Version] = ()
     campaign_windows: Sequence[Version] = ()
     codes: Sequence[Code] = ()
+    refunds: Sequence[Refund] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +158,23 @@ def fold(orders: Iterable[Order]) -> dict[tuple[str, str, str], Order]:
         if held is None or (order.updated_at, order.digest) > (held.updated_at, held.digest):
             state[order.key] = order
     return state
+
+
+def refunded(world: World, order: Order) -> int:
+    """Each refund id once, with the greatest hash; each rounded half up to what the order's currency has."""
+    counting: dict[str, Refund] = {}
+    for refund in world.refunds:
+        if refund.order == order.key:
+            held = counting.get(refund.refund_id)
+            if held is None or refund.digest > held.digest:
+                counting[refund.refund_id] = refund
+    units = {"EUR": 100, "USD": 100, "JPY": 1, "KWD": 1000}[order.currency]
+    return sum(int(refund.amount * units + Fraction(1, 2)) for refund in counting.values())
+
+
+def net(world: World, order: Order) -> int:
+    left = order.gross - refunded(world, order)
+    return 0 if order.cancelled or left < 0 else left
 
 
 def judge_all(world: World) -> dict[tuple[str, str, str], Judged]:
@@ -284,7 +312,7 @@ def judge(world: World, order: Order, orders: Iterable[Order]) -> Judged:
         targets = [(_of_click(world, click), weight) for click, weight in won]
     else:
         targets = [(Target("none"), Fraction(1))]
-    judged.credits = _money(order, targets)
+    judged.credits = _money(order, net(world, order), targets)
     return judged
 
 
@@ -358,12 +386,12 @@ def _of_click(world: World, click: Click) -> Target:
     return Target("click", link.influencer, link.campaign, link.channel, link.post, click.link, click.click_id)
 
 
-def _money(order: Order, targets: Sequence[tuple[Target, Fraction]]) -> dict[Target, Part]:
+def _money(order: Order, net: int, targets: Sequence[tuple[Target, Fraction]]) -> dict[Target, Part]:
     parts = [part for _, part in targets]
     columns = (
         share(WHOLE, parts),
         share(order.gross, parts),
-        share(0 if order.cancelled else order.gross, parts),
+        share(net, parts),
         share(order.discount, parts),
     )
     return {target: Part(*(column[i] for column in columns)) for i, (target, _) in enumerate(targets)}

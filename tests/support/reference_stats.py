@@ -38,7 +38,7 @@ class Question:
 def count(world: World, question: Question) -> dict[tuple[Label, ...], Sums]:
     rows: dict[tuple[Label, ...], Sums] = {}
     for labels, add in _facts(world, question):
-        if all((labels[name] or "none") in values for name, values in question.filters.items()):
+        if all(_fits(name, labels[name], values) for name, values in question.filters.items()):
             sums = rows.setdefault(tuple(labels[name] for name in question.group_by), Sums())
             for name, amount in add.items():
                 if name == "visitor":
@@ -46,6 +46,13 @@ def count(world: World, question: Question) -> dict[tuple[Label, ...], Sums]:
                 else:
                     setattr(sums, name, getattr(sums, name) + amount)
     return rows
+
+
+def _fits(name: str, label: Label, values: Sequence[str]) -> bool:
+    """A code is the same in any case."""
+    if name == "code" and isinstance(label, str):
+        return label.lower() in [value.lower() for value in values]
+    return (label or "none") in values
 
 
 def _facts(world: World, question: Question) -> Iterator[tuple[dict[str, Label], dict[str, object]]]:

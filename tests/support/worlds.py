@@ -14,8 +14,9 @@ from attribution.domain.clicks import AgentClass, Channel
 from attribution.domain.clicks import Click as DomainClick
 from attribution.domain.conversions import ConversionMessage, ConversionStatus
 from attribution.domain.ids import CampaignId, ClickId, InfluencerId, LinkId, PostId, ProgramId
+from attribution.domain.refunds import RefundItem, RefundMessage, amount_text
 
-from .reference import Click, Code, Link, Named, Order, Version, World
+from .reference import Click, Code, Link, Named, Order, Refund, Version, World
 
 if TYPE_CHECKING:
     from attribution.adapters.postgres import Connection
@@ -44,18 +45,19 @@ def instant(us: int) -> datetime:
 
 @dataclass(frozen=True)
 class RandomWorld:
-    """What the reference knows, and the messages as they are sent; `messages[i]` says `world.orders[i]`."""
+    """What the reference knows, and the messages that say its orders and refunds."""
 
     world: World
-    messages: tuple[ConversionMessage, ...]
+    messages: tuple[ConversionMessage | RefundMessage, ...]
 
 
-def random_world(seed: int, *, currencies: tuple[str, ...] = ("EUR",)) -> RandomWorld:
+def random_world(seed: int, *, currencies: tuple[str, ...] = ("EUR", "JPY", "KWD")) -> RandomWorld:
     rng = random.Random(seed)  # noqa: S311
     links = {number: _link(rng) for number in range(1, 6)}
     clicks = [_click(rng, links) for _ in range(rng.randrange(4, 18))]
     unseen = [_click(rng, links) for _ in range(2)]
     said = [_message(rng, currencies, clicks + unseen) for _ in range(rng.randrange(3, 12))]
+    refunds = [_refund(rng) for _ in range(rng.randrange(8))]
     world = World(
         links=links,
         clicks=clicks,
@@ -67,8 +69,9 @@ def random_world(seed: int, *, currencies: tuple[str, ...] = ("EUR",)) -> Random
             for _ in range(rng.randrange(3))
         ],
         codes=[*_handed_on(rng), *(random_code(rng, text) for text in ("BELLA", "Clara", "dora"))],
+        refunds=[refund_of(refund) for refund in refunds],
     )
-    return RandomWorld(world, tuple(message for _, message in said))
+    return RandomWorld(world, (*(message for _, message in said), *refunds))
 
 
 def _moment(rng: random.Random) -> int:
@@ -146,6 +149,24 @@ def _message(rng: random.Random, currencies: tuple[str, ...], clicks: list[Click
         ),
     )
     return order_of(message, named, bad), message
+
+
+def _refund(rng: random.Random) -> RefundMessage:
+    """By amount or by item, with few ids, so that some are said twice, some of no order, some beyond it."""
+    amounts = [rng.choice(("0", "0.01", "0.005", "1", "49.995", "3", "700")) for _ in range(rng.choice((1, 1, 2)))]
+    by_item = len(amounts) > 1 or rng.random() < 0.3
+    return RefundMessage(
+        source=rng.choice(("shop-eu", "shop-us")),
+        external_id=str(rng.randrange(3)),
+        refund_id=rng.choice(("r1", "r2", "r3")),
+        refunded_at=instant(START + rng.randrange(SPAN_HOURS) * HOUR),
+        amount=amount_text(sum((Decimal(amount) for amount in amounts), Decimal(0))),
+        items=tuple(RefundItem(rng.choice(("A", None)), 1, amount) for amount in amounts) if by_item else (),
+    )
+
+
+def refund_of(message: RefundMessage) -> Refund:
+    return Refund(message.key, message.refund_id, message.content_hash(), Fraction(message.amount))
 
 
 def _click_id(rng: random.Random, click: Click) -> tuple[str | None, Named | None, str | None]:

@@ -71,6 +71,10 @@ METRICS: Final[Mapping[str, Metric]] = {
         "credited part of orders' items after discounts, without tax and shipping, before refunds",
         lambda s, currency: from_minor(s.gross_minor, currency),
     ),
+    "refunds": Metric(
+        "credited part of what was refunded of orders, at the moment of the order; never more than the order's",
+        lambda s, currency: from_minor(s.gross_minor - s.net_minor, currency),
+    ),
     "revenue": Metric("gross_revenue - refunds, of purchases", lambda s, currency: from_minor(s.net_minor, currency)),
     "discount": Metric(
         "credited part of what orders say they gave away",
