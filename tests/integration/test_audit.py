@@ -81,7 +81,7 @@ async def tamper(service: Service, statement: str) -> None:
 
 
 async def test_sound_credits_have_no_offender(database: Database) -> None:
-    """Of random worlds, with codes, cancellations and conversions that nobody earned."""
+    """Of random worlds, with codes, refunds, cancellations and conversions that nobody earned."""
     async with database.connection() as connection:
         await found_foreign_program(connection)
     for program in range(1, 5):
@@ -91,7 +91,7 @@ async def test_sound_credits_have_no_offender(database: Database) -> None:
         await ConversionIntake(database, TOKENS).accept(ProgramId(program), world.messages)
         await until_idle(database)
         audit = await audit_credits(AuditTable(database), ProgramId(program), EVER)
-        assert audit["conversions"] == len({message.key for message in world.messages})
+        assert audit["conversions"] == len({order.key for order in world.world.orders})
         assert (audit["waiting"], audit["offending"], audit["problems"], audit["offenders"]) == (0, 0, {}, [])
 
 

@@ -8,11 +8,14 @@ import pytest_asyncio
 from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
 from tests.support.recorded import recorded
 from tests.support.reference import Version, World
-from tests.support.worlds import HOUR, START, add_rule, found_program, token_of
+from tests.support.worlds import HOUR, START, add_rule, found_program, instant, token_of
 
+from attribution.adapters.audit_table import AuditTable
 from attribution.adapters.postgres import Database
 from attribution.conversions.reader import TOUCHES_LISTED
 from attribution.domain.conversions import ConversionMessage, ConversionStatus
+from attribution.domain.ids import ProgramId
+from attribution.domain.refunds import RefundMessage
 from attribution.settings import Settings
 
 LAST = Version(START - 999 * HOUR, {"default": 10 * HOUR}, "last_touch", rule_id=1)
@@ -82,6 +85,29 @@ async def test_a_change_appends_what_differs_and_rewrites_nothing(service: Servi
     cancelled = await entries(service)
     assert cancelled[: len(moved)] == moved
     assert [row[2:] for row in cancelled[len(moved) :]] == [(2, 0, 0, -100)]
+
+
+async def test_a_refund_splits_the_new_net_by_the_weights_of_the_order(service: Service) -> None:
+    """Three linear touches of 1.00 less 0.50 and then 0.49: largest remainder, and only differences are appended."""
+    await make_rule(service, Version(START - HOUR, {}, "linear", rule_id=2))
+    await land(service, *(click(hour, 1 + hour % 2, "v1") for hour in (1, 2, 3)))
+    message = sale("A", 5, visitor_id="v1")
+    await service.accept(_refund("r1", "0.50"), message)
+    await service.settle()
+    first = await entries(service)
+    assert [row[4:] for row in first] == [(34, 17), (33, 17), (33, 16)]
+    await service.accept(_refund("r2", "0.49"), _refund("r1", "0.50"))
+    await service.settle()
+    second = await entries(service)
+    assert second[: len(first)] == first
+    assert sorted(row[3:] for row in second[len(first) :]) == [(0, 0, -17), (0, 0, -16), (0, 0, -16)]
+    async with service.database.connection() as connection:
+        assert await connection.fetchval("SELECT sum(net_minor) FROM credit_entries") == 1
+    assert (await AuditTable(service.database).credits(ProgramId(PROGRAM), None, None, 0, 10)).offending == 0
+
+
+def _refund(refund_id: str, amount: str) -> RefundMessage:
+    return RefundMessage("shop", "A", refund_id, instant(START), amount)
 
 
 def _cancelled(message: ConversionMessage) -> ConversionMessage:

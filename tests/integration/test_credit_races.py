@@ -23,7 +23,7 @@ from tests.support.worlds import (
 )
 
 from attribution.adapters.click_table import ClickTable
-from attribution.adapters.conversion_intake import ConversionIntake
+from attribution.adapters.conversion_intake import ConversionIntake, Message
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.postgres import Database
 from attribution.conversions.attributor import Attributor, AttributorPolicy
@@ -68,7 +68,7 @@ class Service:
         self.database = database
         self._clicks = ClickTable(database)
 
-    async def accept(self, *messages: ConversionMessage) -> None:
+    async def accept(self, *messages: Message) -> None:
         await ConversionIntake(self.database, TOKENS).accept(ProgramId(PROGRAM), messages)
 
     async def store(self, *clicks: Click) -> None:

@@ -13,7 +13,7 @@ WITH waiting AS (
     GROUP BY customer_id
 ), looked_at AS MATERIALIZED (
     SELECT c.conversion_id, c.source, c.type, c.external_id, c.currency, c.gross_minor,
-           CASE WHEN c.status = 'confirmed' THEN c.gross_minor ELSE 0 END AS net_minor,
+           CASE WHEN c.status = 'confirmed' THEN greatest(0, c.gross_minor - c.refunded_minor) ELSE 0 END AS net_minor,
            c.discount_minor, a.status, a.bound_at, e.*,
            w.conversion_id IS NOT NULL OR cw.customer_id IS NOT NULL AS is_waiting
     FROM conversions c
