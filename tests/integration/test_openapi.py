@@ -23,13 +23,17 @@ from tests.support.waiting import wait_until
 EXAMPLES_PER_OPERATION = 10
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}"}
 TIME = "2026-11-20T10:00:00Z"
-FIRST: dict[str, dict[str, str]] = {
+FIRST: dict[str, dict[str, Any]] = {
     "influencers": {"name": "Anna"},
     "campaigns": {"name": "Winter"},
     "posts": {"influencer_id": "1", "channel": "x"},
     "links": {"destination": "https://shop.example"},
     "codes": {"code": "ANNA15", "influencer_id": "1"},
     "rules": {"effective_from": TIME, "model": "linear"},
+    "posts/1/insights": {"at": TIME, "views": 1000},
+    "costs": {"kind": "fee", "amount": "10", "currency": "EUR", "date": "2026-11-20"},
+    "commission-plans": {"effective_from": TIME, "percent": "10"},
+    "fx-rates": {"date": "2026-11-20", "base": "EUR", "quote": "USD", "rate": "1.1"},
     "orders": {"order_id": "1", "ordered_at": TIME, "currency": "EUR", "amount": "1.00"},
 }
 CHECKS = [

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Values = Mapping[str, Any]
 
-_CONSTRAINT = re.compile(r"[a-z]+_(?:program_id_)?(?P<column>[a-z_]+?)_f?key")
+_CONSTRAINT = re.compile(r"(?:[a-z_]+_program_id_|[a-z]+_)(?P<column>[a-z_]+?)_f?key")
 
 
 def _column(error: asyncpg.IntegrityConstraintViolationError) -> str:

@@ -16,7 +16,11 @@ from .auth import Directory, Gate
 from .campaigns import CAMPAIGNS
 from .clicks import clicks_router
 from .codes import CODES
+from .commission_plans import COMMISSION_PLANS
+from .costs import COSTS
+from .fx_rates import fx_rates_router
 from .influencers import INFLUENCERS
+from .insights import insights_router
 from .links import links_router
 from .orders import orders_router
 from .posts import POSTS
@@ -120,8 +124,10 @@ def build_api(services: Services) -> FastAPI:
     answer_with_problems(app)
     app.include_router(_host_router(services))
     app.include_router(programs_router(services, programs, directory))
-    for resource in (INFLUENCERS, CAMPAIGNS, POSTS, CODES, RULES):
-        app.include_router(resource_router(resource, Objects(services.database, resource.noun)))
+    for resource in (INFLUENCERS, CAMPAIGNS, POSTS, CODES, RULES, COSTS, COMMISSION_PLANS):
+        app.include_router(resource_router(resource, Objects(services.database, resource.table)))
+    app.include_router(insights_router(services))
+    app.include_router(fx_rates_router(services))
     app.include_router(links_router(services))
     app.include_router(clicks_router(services))
     app.include_router(refunds_router(services))

@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
+from attribution.domain.goals import GOAL_METRICS, Goal
 from attribution.domain.links import Status
-from attribution.domain.money import MoneyError, from_minor, to_minor
+from attribution.domain.money import from_minor
 from attribution.domain.programs import Program
 from attribution.errors import FieldError, InvalidInputError
 
-from .fields import Amount, CampaignWindows, Instant, MoneyText, Name
+from .fields import Amount, CampaignWindows, Instant, Line, MoneyText, Name, minor_units
 from .resources import UNSET, Changes, Disableable, New, Resource
+
+CampaignGoal = Annotated[Goal, Field(strict=False)]
+Targets = dict[Line, Amount]
 
 
 class CampaignChanges(Changes):
@@ -20,6 +24,8 @@ class CampaignChanges(Changes):
     starts_at: Instant | None = None
     ends_at: Instant | None = None
     budget: Amount | None = None
+    goal: CampaignGoal | None = None
+    targets: Targets = UNSET
     windows: CampaignWindows | None = None
     effective_from: Instant | None = None
     """From when the windows hold: by default now, and at creation ever since."""
@@ -31,14 +37,26 @@ class NewCampaign(CampaignChanges, New):
 
     name: Name
     status: Status = "active"
+    targets: Targets = Field(default_factory=dict, examples=[{"orders": "500", "roas": "4"}])
+    """Figures for metrics of the goal."""
 
     def check(self) -> None:
         super().check()
         if self.effective_from is not None and "windows" not in self.model_fields_set:
             raise InvalidInputError(FieldError(("body", "effective_from"), "is of use only with windows"))
+        metrics = GOAL_METRICS[self.goal] if self.goal else ()
+        strangers = [FieldError(("body", "targets", m), self._strange()) for m in self.targets if m not in metrics]
+        if strangers:
+            raise InvalidInputError(*strangers)
+
+    def _strange(self) -> str:
+        if self.goal is None:
+            return "is of use only with a goal"
+        return f"is not a metric of the goal {self.goal}: {', '.join(GOAL_METRICS[self.goal])}"
 
     def columns(self, program: Program) -> dict[str, Any]:
-        columns = super().columns(program) | {"budget": self._budget(program)}
+        targets = {metric: f"{figure:f}" for metric, figure in self.targets.items()}
+        columns = super().columns(program) | {"budget": self._budget(program), "targets": targets}
         if "windows" in self.model_fields_set:
             columns["windows"] = self.windows or {}
         return columns
@@ -46,10 +64,7 @@ class NewCampaign(CampaignChanges, New):
     def _budget(self, program: Program) -> str | None:
         if self.budget is None:
             return None
-        try:
-            return from_minor(to_minor(self.budget, program.currency), program.currency)
-        except MoneyError as error:
-            raise InvalidInputError(FieldError(("body", "budget"), str(error))) from error
+        return from_minor(minor_units(self.budget, program.currency, "budget"), program.currency)
 
 
 class Campaign(Disableable):
@@ -57,6 +72,8 @@ class Campaign(Disableable):
     starts_at: Instant | None
     ends_at: Instant | None
     budget: MoneyText | None
+    goal: Goal | None
+    targets: dict[str, str]
     windows: Annotated[dict[str, str] | None, BeforeValidator(lambda windows: windows or None)]
     """Those in force now."""
 

@@ -1,7 +1,7 @@
 """The fields of requests and answers: strict, exact, and described in OpenAPI as they are checked."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any
@@ -13,9 +13,10 @@ from attribution.domain import clicks
 from attribution.domain.durations import parse_duration
 from attribution.domain.links import DESTINATION_MAX_LENGTH, RESERVED_SLUGS, SLUG, destination_error
 from attribution.domain.models import Model, ReportModel
-from attribution.domain.money import exponent, parse_decimal
+from attribution.domain.money import MoneyError, exponent, parse_decimal, to_minor
 from attribution.domain.rfc3339 import parse_instant
 from attribution.domain.rules import DEFAULT_TYPE
+from attribution.errors import FieldError, InvalidInputError
 
 INSTANT_MIN = datetime(1970, 1, 1, tzinfo=UTC)
 INSTANT_MAX = datetime(3000, 1, 1, tzinfo=UTC)
@@ -38,6 +39,19 @@ def _instant(value: object) -> datetime:
     if not isinstance(value, datetime):
         raise ValueError("must be a string, an RFC 3339 time with an offset")  # noqa: TRY004
     if not INSTANT_MIN <= value < INSTANT_MAX:
+        raise ValueError("is not between the years 1970 and 2999")
+    return value
+
+
+def _day(value: object) -> date:
+    if isinstance(value, str):
+        try:
+            value = datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC).date()
+        except ValueError:
+            raise ValueError("is no day of the calendar, like 2026-11-20") from None
+    if not isinstance(value, date):
+        raise ValueError("must be a string, a date like 2026-11-20")  # noqa: TRY004
+    if not INSTANT_MIN.date() <= value < INSTANT_MAX.date():
         raise ValueError("is not between the years 1970 and 2999")
     return value
 
@@ -123,6 +137,8 @@ def object_id(value: str) -> int | None:
 
 Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 """An RFC 3339 string with an offset, in UTC afterwards."""
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+"""A day in the programme's zone."""
 Amount = Annotated[
     Decimal,
     BeforeValidator(_decimal),
@@ -162,6 +178,14 @@ Id = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value
 """An id in an answer; the database counts."""
 MoneyText = Annotated[str, BeforeValidator(lambda value: f"{value:f}" if isinstance(value, Decimal) else value)]
 """Money or a share in an answer: a decimal string."""
+
+
+def minor_units(amount: Decimal, currency: str, name: str) -> int:
+    """Raises `InvalidInputError` that names the field."""
+    try:
+        return to_minor(amount, currency)
+    except MoneyError as error:
+        raise InvalidInputError(FieldError(("body", name), str(error))) from error
 
 
 def dump(model: BaseModel, **options: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """/v1/links: one at a time, or up to a thousand."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from secrets import choice
 from string import ascii_letters, digits
@@ -113,6 +114,8 @@ def links_router(services: Services) -> APIRouter:
     def present(row: Row) -> dict[str, Any]:
         return {**row, "short_url": f"{base_url}/{row['slug']}"}
 
+    links = replace(LINKS, present=present)
+
     async def edited(program: Program, row: Row) -> None:
         await services.links.publish(program.program_id, [row["slug"]])
 
@@ -150,5 +153,5 @@ def links_router(services: Services) -> APIRouter:
 
     router = APIRouter()
     router.include_router(bulk)
-    router.include_router(resource_router(LINKS, objects, present, edited))
+    router.include_router(resource_router(links, objects, edited))
     return router

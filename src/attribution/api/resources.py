@@ -64,10 +64,13 @@ class New(Strict):
         return dump(self, exclude={"program"})
 
 
-class Answer(BaseModel):
+class Listed(BaseModel):
     model_config = ConfigDict(from_attributes=False)
 
     id: Id
+
+
+class Answer(Listed):
     external_id: str | None
     created_at: datetime
 
@@ -76,24 +79,38 @@ class Disableable(Answer):
     status: Status
 
 
-A = TypeVar("A", bound=Answer)
+L = TypeVar("L", bound=Listed)
 M = TypeVar("M", bound=BaseModel)
 
 
-class Page(BaseModel, Generic[A]):
-    data: list[A]
+class Page(BaseModel, Generic[L]):
+    data: list[L]
     next_cursor: str | None
+
+
+Present = Callable[[Row], dict[str, Any]]
+"""The answer's fields, of a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """`noun`: as in paths and tables; `kind`: one of them, in words. Without `changes` it is append-only."""
+    """`noun`: as in paths; `kind`: one of them, in words. Without `changes` it is append-only."""
 
     noun: str
     kind: str
     new: type[New]
     answer: type[Answer]
     changes: type[Changes] | None = None
+    present: Present = dict
+
+    @property
+    def table(self) -> str:
+        return self.noun.replace("-", "_")
+
+    def current(self, row: Row) -> dict[str, Any]:
+        """An object as a POST would say it."""
+        kept = set(self.new.model_fields) - self.new.versioned
+        return self.answer.model_validate(self.present(row)).model_dump(include=kept, by_alias=True)
 
 
 def known_id(text: str) -> int:
@@ -120,23 +137,33 @@ def decode_cursor(cursor: str | None) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class ListQuery:
+class PageQuery:
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
     cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before")] = None
-    external_id: Annotated[str | None, Query(min_length=1, max_length=255, pattern=PRINTABLE)] = None
 
-    async def rows(self, objects: Objects, scope: int | None) -> Sequence[Row]:
-        """One more than the page holds, where there is one."""
-        return await objects.list(scope, self.external_id, decode_cursor(self.cursor), self.limit + 1)
+    @property
+    def after(self) -> int:
+        return decode_cursor(self.cursor)
 
-    def page(self, found: list[A]) -> Page[A]:
+    def page(self, found: list[L]) -> Page[L]:
+        """`found`: one more than the page holds, where there is one."""
         data = found[: self.limit]
         return Page(data=data, next_cursor=encode_cursor(int(data[-1].id)) if len(found) > self.limit else None)
 
 
+@dataclass(frozen=True, slots=True)
+class ListQuery(PageQuery):
+    external_id: Annotated[str | None, Query(min_length=1, max_length=255, pattern=PRINTABLE)] = None
+
+    async def rows(self, objects: Objects, scope: int | None) -> Sequence[Row]:
+        """One more than the page holds, where there is one."""
+        return await objects.list(scope, self.external_id, self.after, self.limit + 1)
+
+
 def merged(new: type[M], kept: Mapping[str, Any], changes: Strict) -> M:
     """The object as it is, with what the change says put over it."""
-    said = {name: getattr(changes, name) for name in changes.model_fields_set - {"program"}}
+    aliases = {name: field.alias or name for name, field in type(changes).model_fields.items()}
+    said = {aliases[name]: getattr(changes, name) for name in changes.model_fields_set - {"program"}}
     try:
         return new.model_validate({**kept, **said})
     except ValidationError as error:
@@ -147,18 +174,12 @@ Edited = Callable[[Program, Row], Awaitable[None]]
 """Told of every edit after its commit."""
 
 
-Present = Callable[[Row], dict[str, Any]]
-"""The answer's fields, of a row."""
-
-
 async def _nobody(_program: Program, _row: Row) -> None:
     pass
 
 
-def resource_router(
-    resource: Resource, objects: Objects, present: Present = dict, edited: Edited = _nobody
-) -> APIRouter:
-    noun, kind, answer = resource.noun, resource.kind, resource.answer
+def resource_router(resource: Resource, objects: Objects, edited: Edited = _nobody) -> APIRouter:
+    noun, kind, answer, present = resource.noun, resource.kind, resource.answer, resource.present
     router = APIRouter(prefix=f"/v1/{noun}", tags=[noun], route_class=V1Route)
 
     # FastAPI takes the shapes of a route from its annotations, which here are the resource's own models.
@@ -183,11 +204,11 @@ def resource_router(
         return present(await objects.read(program.program_id, known_id(id)))
 
     if resource.changes is not None:
-        _add_changes(router, resource, objects, present, edited)
+        _add_changes(router, resource, objects, edited)
     return router
 
 
-def _add_changes(router: APIRouter, resource: Resource, objects: Objects, present: Present, edited: Edited) -> None:
+def _add_changes(router: APIRouter, resource: Resource, objects: Objects, edited: Edited) -> None:
     @router.patch("/{id}", response_model=resource.answer, summary=f"Change {resource.kind}", responses=ON_WRITE)
     async def change(
         id: str,  # noqa: A002
@@ -198,13 +219,11 @@ def _add_changes(router: APIRouter, resource: Resource, objects: Objects, presen
         program = await access.program(program_key, body.program)
 
         def merge(row: Row) -> Mapping[str, Any]:
-            kept = set(resource.new.model_fields) - resource.new.versioned
-            current = resource.answer.model_validate(present(row)).model_dump(include=kept)
-            return merged(resource.new, current, body).columns(program)
+            return merged(resource.new, resource.current(row), body).columns(program)
 
         row = await objects.change(program.program_id, known_id(id), merge)
         await edited(program, row)
-        return present(row)
+        return resource.present(row)
 
     @router.delete(
         "/{id}",

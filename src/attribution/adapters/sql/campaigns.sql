@@ -1,7 +1,7 @@
 -- name: insert
 WITH campaign AS (
-    INSERT INTO campaigns (program_id, external_id, name, status, starts_at, ends_at, budget)
-    SELECT $1, external_id, name, status, starts_at, ends_at, budget
+    INSERT INTO campaigns (program_id, external_id, name, status, starts_at, ends_at, budget, goal, targets)
+    SELECT $1, external_id, name, status, starts_at, ends_at, budget, goal, targets
     FROM jsonb_populate_record(NULL::campaigns, $2)
     RETURNING program_id, campaign_id
 ), version AS (
@@ -14,7 +14,8 @@ SELECT campaign_id FROM campaign
 
 -- name: read
 SELECT
-    campaign_id AS id, external_id, name, status, starts_at, ends_at, budget, in_force.windows, created_at
+    campaign_id AS id, external_id, name, status, starts_at, ends_at, budget, goal, targets,
+    in_force.windows, created_at
 FROM campaigns
 LEFT JOIN LATERAL (
     SELECT windows
@@ -29,7 +30,8 @@ WHERE program_id = $1 AND campaign_id = $2
 
 -- name: list
 SELECT
-    campaign_id AS id, external_id, name, status, starts_at, ends_at, budget, in_force.windows, created_at
+    campaign_id AS id, external_id, name, status, starts_at, ends_at, budget, goal, targets,
+    in_force.windows, created_at
 FROM campaigns
 LEFT JOIN LATERAL (
     SELECT windows
@@ -60,7 +62,9 @@ SET external_id = new.external_id,
     status = new.status,
     starts_at = new.starts_at,
     ends_at = new.ends_at,
-    budget = new.budget
+    budget = new.budget,
+    goal = new.goal,
+    targets = new.targets
 FROM jsonb_populate_record(NULL::campaigns, $3) new
 WHERE campaigns.program_id = $1 AND campaigns.campaign_id = $2
 
