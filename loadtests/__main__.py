@@ -12,6 +12,7 @@ from .report import heading, recorded
 SCENARIOS = (
     "redirects",
     "latency",
+    "consumer",
     "end_to_end",
 )
 _RESULTS = Path(__file__).with_name("RESULTS.md")

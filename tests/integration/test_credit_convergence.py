@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest_asyncio
+from tests.support.batches import batch_of
 from tests.support.recorded import expected, recorded
 from tests.support.reference import WHOLE, Judged, Order, World, by_influencer, judge_all, net, refunded
 from tests.support.worlds import (
@@ -74,9 +75,11 @@ class Delivery:
         for batch in self._batches([stored_click(self.program, click, facts) for click in facts.clicks]):
 
             async def store(batch: list[Any] = batch) -> None:
-                await self._clicks.store(batch, [], [])
+                await self._clicks.store(batch_of(batch), [], [])
                 # A consumer re-opens some time after its commit.
-                self.waiting.insert(self._rng.randrange(len(self.waiting) + 1), lambda: self._clicks.reopen(batch))
+                self.waiting.insert(
+                    self._rng.randrange(len(self.waiting) + 1), lambda: self._clicks.reopen(batch_of(batch))
+                )
 
             yield store
 

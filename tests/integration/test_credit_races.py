@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest_asyncio
 from tests.integration.test_credit_convergence import InterruptedTable, until_idle
+from tests.support.batches import batch_of
 from tests.support.recorded import expected, recorded
 from tests.support.reference import Click, Link, Order, World, judge_all
 from tests.support.waiting import eventually
@@ -72,10 +73,10 @@ class Service:
         await ConversionIntake(self.database, TOKENS).accept(ProgramId(PROGRAM), messages)
 
     async def store(self, *clicks: Click) -> None:
-        await self._clicks.store([stored_click(PROGRAM, c, World(LINKS)) for c in clicks], [], [])
+        await self._clicks.store(batch_of(stored_click(PROGRAM, c, World(LINKS)) for c in clicks), [], [])
 
     async def reopen(self, *clicks: Click) -> None:
-        await self._clicks.reopen([stored_click(PROGRAM, c, World(LINKS)) for c in clicks])
+        await self._clicks.reopen(batch_of(stored_click(PROGRAM, c, World(LINKS)) for c in clicks))
 
     async def settle(self) -> None:
         await until_idle(self.database)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import orjson
 import pytest_asyncio
@@ -144,6 +145,14 @@ async def test_a_landed_click_finds_its_conversions_by_index(connection: "Connec
     plan = await explain(connection, "clicks", "reopen", [1], [click_id], [OCCURRED], ["v7"])
     assert not plan.scanned_whole
     assert {"awaited_clicks_pkey", "conversion_visitors_pkey"} <= plan.indexes
+
+
+async def test_whether_clicks_can_change_any_conversion_is_found_by_index(connection: "Connection") -> None:
+    """The newest conversion of each programme, and who waits for an id within those of the batch."""
+    first, last = UUID(int=0), UUID(int=2**120)
+    plan = await explain(connection, "clicks", "reach", [1, 2], first, last, OCCURRED)
+    assert not plan.scanned_whole
+    assert plan.indexes == {"conversions_occurred", "awaited_clicks_pkey"}
 
 
 async def test_the_state_of_an_order_is_found_by_its_key(connection: "Connection") -> None:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import pytest_asyncio
 from tests.integration.test_credit_convergence import until_idle
+from tests.support.batches import batch_of
 from tests.support.reference import WHOLE, Click, Code, Link, World
 from tests.support.reference_stats import Question, Sums, count
 from tests.support.worlds import (
@@ -64,7 +65,7 @@ async def load(database: Database, program: int, world: RandomWorld, zone: str =
     async with database.connection() as connection:
         await found_program(connection, program, world.world, timezone=zone)
     clicks = [stored_click(program, click, world.world) for click in world.world.clicks]
-    await ClickTable(database).store(clicks, [], [])
+    await ClickTable(database).store(batch_of(clicks), [], [])
     if world.messages:
         await ConversionIntake(database, TOKENS).accept(ProgramId(program), world.messages)
     await until_idle(database)

@@ -1,18 +1,18 @@
 """Writes clicks: once each, in partitions by month."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from attribution.domain.clicks import Click
-from attribution.domain.ids import ClickId, ProgramId
+from attribution.domain.clicks import CLICK_ID, PROGRAM_ID, TIME, visitor_in
 from attribution.domain.instants import from_us
 
+from .click_rows import COLUMNS, ClickBatch, copy_file
 from .postgres import Database
 from .statements import statements
 
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 
 _SQL = statements("clicks")
 _PROGRESS = statements("journals")
-_COLUMNS = (
-    "program_id", "clicked_at", "click_id", "link_id", "influencer_id", "campaign_id", "post_id", "channel",
-    "is_bot", "agent_class", "visitor_id", "ip", "referrer_host", "sub1", "sub2", "sub3", "sub4", "sub5",
-)  # fmt: skip
 _PARTITION = re.compile(r"clicks_(\d{4})_(\d{2})")
 Month = tuple[int, int]
 
@@ -64,40 +60,39 @@ class ClickTable:
         self._months: set[Month] = set()
 
     async def store(
-        self, clicks: Sequence[Click], dead_letters: Sequence[DeadLetter], committed: Sequence[Committed]
+        self, clicks: ClickBatch, dead_letters: Sequence[DeadLetter], committed: Sequence[Committed]
     ) -> Stored:
         """One transaction: the clicks, what could not become one, and how far the journals are done.
 
         Raises `RejectedRowsError` when the database refuses a row's content, and then nothing is stored.
         """
-        await self.ensure_partitions({month_of(click) for click in clicks})
+        await self.ensure_partitions(_months(clicks))
         # In one order, so that writers of the same clicks, after a redelivery, never wait in a circle.
-        rows = [_row(click) for click in sorted(clicks, key=_key)]
+        rows = copy_file(sorted(clicks.rows))
         try:
             async with self._database.transaction() as connection:
-                await _copy_new(connection, rows)
+                if clicks:
+                    await _copy_new(connection, rows)
                 await _account(connection, dead_letters, committed)
-            return Stored(len(rows), 0)
+            return Stored(len(clicks), 0)
         except _RepeatedClickError:
             async with self._database.transaction() as connection:
                 new = await _merge(connection, rows)
                 await _account(connection, dead_letters, committed)
-            return Stored(new, len(rows) - new)
+            return Stored(new, len(clicks) - new)
 
-    async def reopen(self, clicks: Sequence[Click]) -> None:
+    async def reopen(self, clicks: ClickBatch) -> None:
         """Queues the conversions that these clicks can change.
 
         After their commit, in a transaction of its own: a conversion is either seen here, or is judged later and
         sees the clicks.
         """
-        columns = list(
-            zip(
-                *((c.program_id, UUID(bytes=c.click_id), from_us(c.clicked_at_us), c.visitor_id) for c in clicks),
-                strict=True,
-            )
-        )
+        if not clicks:
+            return
         async with self._database.connection() as connection:
-            await connection.execute(_SQL["reopen"], *columns)
+            reach = await _reach(connection, clicks)
+            if reach and (landed := [record for record in clicks.records if _can_change(record, reach)]):
+                await connection.execute(_SQL["reopen"], *_landed_columns(landed))
 
     async def ensure_partitions(self, months: Iterable[Month]) -> None:
         missing = sorted(set(months) - self._months)
@@ -138,18 +133,23 @@ class _RepeatedClickError(Exception):
     pass
 
 
-async def _copy_new(connection: "Connection", rows: Sequence[tuple[Any, ...]]) -> None:
+async def _copy_new(connection: "Connection", rows: bytes) -> None:
     """Nearly all clicks are new, and a plain COPY costs less than half of a merge."""
     try:
-        if rows:
-            await connection.copy_records_to_table("clicks", records=rows, columns=_COLUMNS)
+        await _copy(connection, "clicks", rows)
     except asyncpg.UniqueViolationError:
         raise _RepeatedClickError from None
 
 
-async def _merge(connection: "Connection", rows: Sequence[tuple[Any, ...]]) -> int:
+async def _copy(connection: "Connection", table: str, rows: bytes) -> None:
+    # Bytes are the name of a file to asyncpg, and the types do not know that it takes a buffer too.
+    source: Any = memoryview(rows)
+    await connection.copy_to_table(table, source=source, columns=COLUMNS, format="binary")
+
+
+async def _merge(connection: "Connection", rows: bytes) -> int:
     await connection.execute(_SQL["stage"])
-    await connection.copy_records_to_table("staged_clicks", records=rows, columns=_COLUMNS)
+    await _copy(connection, "staged_clicks", rows)
     tag = await connection.execute(_SQL["merge"])
     return int(tag.rsplit(" ", 1)[1])
 
@@ -165,31 +165,50 @@ async def _account(
         await connection.execute(_PROGRESS["add_committed"], *ranges)
 
 
-def _key(click: Click) -> tuple[ProgramId, ClickId]:
-    return (click.program_id, click.click_id)
+class _Reach(NamedTuple):
+    """Which clicks of a programme can change its conversions."""
+
+    until: datetime
+    """A later click than the last conversion changes none, but those that wait for it by its id."""
+    awaited: bool
 
 
-def _row(click: Click) -> tuple[Any, ...]:
+async def _reach(connection: "Connection", clicks: ClickBatch) -> dict[int, _Reach]:
+    """By programme, and only those that have such clicks: for most batches none."""
+    programs = {int.from_bytes(program, "big") for program in {record[PROGRAM_ID] for record in clicks.records}}
+    ids = [record[CLICK_ID] for record in clicks.records]
+    first, last = UUID(bytes=min(ids)), UUID(bytes=max(ids))
+    rows = await connection.fetch(_SQL["reach"], programs, first, last, _clicked_at(first.bytes))
+    return {row["program_id"]: _Reach(row["until"], row["awaited"]) for row in rows}
+
+
+def _can_change(record: bytes, reach: Mapping[int, _Reach]) -> bool:
+    of_program = reach.get(int.from_bytes(record[PROGRAM_ID], "big"))
+    return of_program is not None and (of_program.awaited or _clicked_at(record[CLICK_ID]) <= of_program.until)
+
+
+def _landed_columns(records: Sequence[bytes]) -> tuple[Sequence[object], ...]:
     return (
-        click.program_id,
-        from_us(click.clicked_at_us),
-        UUID(bytes=click.click_id),
-        click.link_id,
-        click.influencer_id,
-        click.campaign_id,
-        click.post_id,
-        click.channel and click.channel.value,
-        click.agent_class.is_bot,
-        click.agent_class.value,
-        click.visitor_id,
-        click.ip,
-        click.referrer_host,
-        *click.subs,
+        [int.from_bytes(record[PROGRAM_ID], "big") for record in records],
+        [UUID(bytes=record[CLICK_ID]) for record in records],
+        [_clicked_at(record[CLICK_ID]) for record in records],
+        [visitor_in(record) for record in records],
     )
 
 
-def month_of(click: Click) -> Month:
-    clicked_at = from_us(click.clicked_at_us)
+def _clicked_at(click_id: bytes) -> datetime:
+    return from_us(int.from_bytes(click_id[:8], "big"))
+
+
+def _months(clicks: ClickBatch) -> set[Month]:
+    moments = {record[TIME] for record in clicks.records}
+    if moments and _month_at(min(moments)) == _month_at(max(moments)):
+        return {_month_at(min(moments))}
+    return {_month_at(moment) for moment in moments}
+
+
+def _month_at(click_id: bytes) -> Month:
+    clicked_at = _clicked_at(click_id)
     return (clicked_at.year, clicked_at.month)
 
 

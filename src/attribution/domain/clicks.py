@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from struct import Struct, error
+from typing import NamedTuple
 
 from .click_id import clicked_at_us
 from .ids import CampaignId, ClickId, InfluencerId, LinkId, PostId, ProgramId
@@ -20,8 +21,12 @@ from .instants import to_us
 SUB_COUNT = 5
 SUB_MAX_LENGTH = 128
 VISITOR_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_VERSION = 1
-_HEAD = Struct(">B16sQQQQQBB")
+RECORD_VERSION = 1
+_HEAD = Struct(">B16s41sB")
+HEAD_SIZE = _HEAD.size
+"""Of a record, in bytes: the texts follow."""
+# Places in a record, for who handles many without an object for each.
+TIME, CLICK_ID, PROGRAM_ID, LINK_PART, CLASS = slice(1, 9), slice(1, 17), slice(17, 25), slice(17, 58), slice(58, 59)
 _LINK_PART = Struct(">QQQQQB")
 _TEXTS = 3 + SUB_COUNT
 _LAST_ID = 2**63 - 1
@@ -97,6 +102,17 @@ class Click:
         return clicked_at_us(self.click_id)
 
 
+class LinkPart(NamedTuple):
+    """What a link gives to each of its clicks."""
+
+    program_id: ProgramId
+    link_id: LinkId
+    influencer_id: InfluencerId | None
+    campaign_id: CampaignId | None
+    post_id: PostId | None
+    channel: Channel | None
+
+
 def pack_link(
     program_id: int,
     link_id: int,
@@ -108,6 +124,21 @@ def pack_link(
     """The part of a record that is the same for all clicks of a link."""
     return _LINK_PART.pack(
         program_id, link_id, influencer_id or 0, campaign_id or 0, post_id or 0, _CHANNEL_BYTE[channel]
+    )
+
+
+def unpack_link(link_part: bytes) -> LinkPart:
+    """Raises `MalformedClickError` for ids that no table has, IndexError for an unknown channel."""
+    program, link, influencer, campaign, post, channel = _LINK_PART.unpack(link_part)
+    if max(program, link, influencer, campaign, post) > _LAST_ID or not (program and link):
+        raise MalformedClickError("an id that no table has")
+    return LinkPart(
+        ProgramId(program),
+        LinkId(link),
+        InfluencerId(influencer) if influencer else None,
+        CampaignId(campaign) if campaign else None,
+        PostId(post) if post else None,
+        _CHANNELS[channel],
     )
 
 
@@ -124,33 +155,24 @@ def pack_click(click: Click) -> bytes:
     return pack_record(click.click_id, link_part, CLASS_BYTE[click.agent_class], texts)
 
 
+def visitor_in(record: bytes) -> str | None:
+    """Of a record that is one."""
+    return record[HEAD_SIZE : record.index(b"\0", HEAD_SIZE)].decode() or None
+
+
 def unpack_click(record: bytes) -> Click:
     """Raises `MalformedClickError` with the reason."""
     try:
-        version, click_id, program, link, influencer, campaign, post, channel, agent_class = _HEAD.unpack_from(record)
-        if version != _VERSION:
+        version, click_id, link_part, agent_class = _HEAD.unpack_from(record)
+        if version != RECORD_VERSION:
             raise MalformedClickError(f"record version {version}")
-        texts = record[_HEAD.size :].decode().split("\0")
+        texts = record[HEAD_SIZE:].decode().split("\0")
         if len(texts) != _TEXTS:
             raise MalformedClickError(f"{len(texts)} texts instead of {_TEXTS}")
         if clicked_at_us(click_id) > _LAST_US:
             raise MalformedClickError("a time that no calendar has")
-        if max(program, link, influencer, campaign, post) > _LAST_ID or not (program and link):
-            raise MalformedClickError("an id that no table has")
         visitor, ip, referrer_host, *subs = (text or None for text in texts)
-        return Click(
-            ClickId(click_id),
-            ProgramId(program),
-            LinkId(link),
-            InfluencerId(influencer) if influencer else None,
-            CampaignId(campaign) if campaign else None,
-            PostId(post) if post else None,
-            _CHANNELS[channel],
-            _CLASSES[agent_class],
-            visitor,
-            ip,
-            referrer_host,
-            tuple(subs),
-        )
+        link = unpack_link(link_part)
+        return Click(ClickId(click_id), *link, _CLASSES[agent_class], visitor, ip, referrer_host, tuple(subs))
     except (error, IndexError, UnicodeDecodeError) as cause:
         raise MalformedClickError(str(cause)) from cause

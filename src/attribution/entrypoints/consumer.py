@@ -30,6 +30,8 @@ _log = structlog.get_logger(__name__)
 _PARTITIONS_INTERVAL_S = 3600.0
 _PARTITIONS_RETRY_S = 5.0
 _STATEMENT_TIMEOUT_S = 120.0
+_LANES = 2
+"""Batches of a partition on their way at once: one is decoded while Postgres takes the other."""
 
 
 def consume(settings: Settings) -> None:
@@ -72,7 +74,8 @@ async def _consume(settings: Settings, table: ClickTable, stack: AsyncExitStack,
             watermark = Watermark(partition, stream, table)
             await stack.enter_async_context(background(watermark.run(), f"watermark {partition}"))
             consumer = Consumer(stream, table, *_policies(settings))
-            consumers.create_task(consumer.run(stopping), name=f"consume {partition}")
+            for lane in range(_LANES):
+                consumers.create_task(consumer.run(stopping), name=f"consume {partition}.{lane}")
     for stream in streams:
         try:
             await stream.leave()

@@ -9,12 +9,12 @@ from typing import TypeVar
 import structlog
 
 from attribution import metrics
+from attribution.adapters.click_rows import ClickBatch
 from attribution.adapters.click_stream import Entry, StreamReader
 from attribution.adapters.click_table import ClickTable, DeadLetter, Stored
-from attribution.domain.clicks import Click, pack_click
 from attribution.errors import AttributionError, RejectedRowsError, UnavailableError
 
-from .steps import DeadLetterReason, Decoded, decode
+from .steps import DeadLetterReason, Decoded, decode_entry
 
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Consumer:
 
     async def _consume(self, entries: Sequence[Entry], stopping: asyncio.Event) -> None:
         began = self._clock()
-        decoded = decode(entries)
+        decoded = await _decode(entries)
         bad, total = len(decoded.dead_letters), len(decoded.dead_letters) + len(decoded.clicks)
         if self._limit.exceeded(bad, total):
             raise PoisonedStreamError(f"{bad} of {total} records can't be decoded: {decoded.dead_letters[0].detail}")
@@ -90,17 +90,17 @@ class Consumer:
             decoded.dead_letters += refused
             return await self._table.store(decoded.clicks, decoded.dead_letters, decoded.committed)
 
-    async def _sift(self, clicks: list[Click]) -> tuple[list[Click], list[DeadLetter]]:
+    async def _sift(self, clicks: ClickBatch) -> tuple[ClickBatch, list[DeadLetter]]:
         """Halves the batch until the refused rows stand alone."""
         try:
             await self._table.store(clicks, [], [])
         except RejectedRowsError as error:
             if len(clicks) == 1:
                 reason = DeadLetterReason.REJECTED_BY_DATABASE
-                return [], [DeadLetter(reason, str(error), pack_click(clicks[0]), None, None)]
-            middle = len(clicks) // 2
-            good, bad = await self._sift(clicks[:middle])
-            more_good, more_bad = await self._sift(clicks[middle:])
+                return ClickBatch(), [DeadLetter(reason, str(error), clicks.records[0], None, None)]
+            first, second = clicks.halves()
+            good, bad = await self._sift(first)
+            more_good, more_bad = await self._sift(second)
             return good + more_good, bad + more_bad
         return clicks, []
 
@@ -128,3 +128,12 @@ class Consumer:
         for letter in decoded.dead_letters:
             metrics.CLICKS_DEAD_LETTERED.labels(letter.reason).inc()
         metrics.CONSUME_SECONDS.observe(seconds)
+
+
+async def _decode(entries: Sequence[Entry]) -> Decoded:
+    decoded = Decoded()
+    for entry in entries:
+        decode_entry(decoded, entry)
+        # Another batch is on its way to the database meanwhile.
+        await asyncio.sleep(0)
+    return decoded

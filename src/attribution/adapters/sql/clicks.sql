@@ -8,6 +8,19 @@ INSERT INTO clicks SELECT * FROM staged_clicks ON CONFLICT DO NOTHING;
 INSERT INTO dead_letters (reason, detail, data, journal_id, segment)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[], $5::bigint[]);
 
+-- name: reach
+-- Of these programmes, those where a click of `reopen` can find something: a conversion not before the batch's first
+-- click, or one that waits for an id within the batch's ids, which are in the order of time.
+SELECT program_id, coalesce(until, '-infinity') AS until, awaited
+FROM unnest($1::bigint[]) AS p (program_id)
+CROSS JOIN LATERAL (SELECT max(occurred_at) AS until FROM conversions c WHERE c.program_id = p.program_id) AS newest
+CROSS JOIN LATERAL (
+    SELECT EXISTS (
+        SELECT FROM awaited_clicks a WHERE a.program_id = p.program_id AND a.click_id BETWEEN $2 AND $3
+    ) AS awaited
+) AS waiting
+WHERE until >= $4 OR awaited;
+
 -- name: reopen
 -- What these clicks can change: conversions that wait for one of them, and conversions not before one of them that
 -- name its visitor; then the later ones of the same customers. Conversions come first, for the attributor names the
