@@ -11,6 +11,7 @@ from tests.integration.test_credit_convergence import found, until_idle
 from tests.integration.test_credit_entries import queue_all
 from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
 from tests.support.api import Api, assert_problem
+from tests.support.batches import batch_of
 from tests.support.reference import World
 from tests.support.worlds import (
     TOKENS,
@@ -87,7 +88,8 @@ async def test_sound_credits_have_no_offender(database: Database) -> None:
     for program in range(1, 5):
         world = random_world(program)
         await found(database, [program], world)
-        await ClickTable(database).store([stored_click(program, c, world.world) for c in world.world.clicks], [], [])
+        clicks = batch_of(stored_click(program, c, world.world) for c in world.world.clicks)
+        await ClickTable(database).store(clicks, [], [])
         await ConversionIntake(database, TOKENS).accept(ProgramId(program), world.messages)
         await until_idle(database)
         audit = await audit_credits(AuditTable(database), ProgramId(program), EVER)

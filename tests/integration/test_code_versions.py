@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.integration.test_credit_convergence import found, until_idle
 from tests.integration.test_credit_entries import queue_all
 from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
+from tests.support.batches import batch_of
 from tests.support.recorded import expected, recorded
 from tests.support.reference import Code, Ledger, World
 from tests.support.waiting import eventually
@@ -91,7 +92,7 @@ class Programme:
             clicks=[*self._known.clicks, *clicks],
             orders=[*self._known.orders, *(order for _, order in said)],
         )
-        stored = [stored_click(self._number, c, self._known) for c in clicks]
+        stored = batch_of(stored_click(self._number, c, self._known) for c in clicks)
         await ConversionIntake(self._database, TOKENS).accept(ProgramId(self._number), [m for m, _ in said])
         await ClickTable(self._database).store(stored, [], [])
         await ClickTable(self._database).reopen(stored)
