@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(roles, "migrate", _migrate, "bring the database's schema to the newest revision")
     _add_dead_letters(_add(roles, "dead-letters", None, "clicks that could not be stored"))
     _add_audit(_add(roles, "audit", _audit, "prove that credits add up; status 1 where they do not"))
+    _add_model(_add(roles, "model", _model, "credit the channels of a CSV file path;conversions;value;null, as CSV"))
 
     internal = roles.add_parser("serve-worker")
     internal.add_argument("--fd", type=int, required=True)
@@ -100,6 +101,14 @@ def _audit(settings: Settings, options: argparse.Namespace) -> bool:
     return asyncio.run(audit(settings, options.program, options.start, options.end, options.limit))
 
 
+def _add_model(role: argparse.ArgumentParser) -> None:
+    role.add_argument("file", metavar="FILE", help="touches joined by ' > '; - is standard input")
+    role.add_argument("--model", required=True, metavar="MODEL", help="last_touch, linear, markov, shapley, ...")
+    role.add_argument("--order", type=int, default=1, metavar="N", help="of a Markov chain, 1 to 3")
+    role.add_argument("--no-nulls", dest="nulls", action="store_false", help="leave out walks without conversion")
+    role.add_argument("--skip-malformed", action="store_true", help="tell of malformed rows and use the others")
+
+
 def _up(settings: Settings, options: argparse.Namespace) -> None:
     from .entrypoints.up import up
 
@@ -128,6 +137,18 @@ def _migrate(settings: Settings, _: argparse.Namespace) -> None:
     from .entrypoints.migrate import migrate
 
     migrate(settings)
+
+
+def _model(_: Settings, options: argparse.Namespace) -> None:
+    from .entrypoints.model import model
+
+    model(
+        options.model,
+        options.file,
+        order=options.order,
+        nulls=options.nulls,
+        skip_malformed=options.skip_malformed,
+    )
 
 
 def _list_dead_letters(settings: Settings, options: argparse.Namespace) -> None:

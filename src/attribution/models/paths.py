@@ -1,0 +1,107 @@
+"""Paths to conversion as a table holds them: how often each converted, of what value, and how often it did not."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+from attribution.domain.money import MoneyError, parse_decimal
+from attribution.errors import AttributionError
+
+SEPARATOR: Final = " > "
+COLUMNS: Final = ("path", "conversions", "value", "null")
+_SHOWN: Final = 100
+
+Number = int | float | Decimal | Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """`touches`: the oldest first, at least one. `value`: of all its conversions together. None is negative."""
+
+    touches: tuple[str, ...]
+    conversions: Number = 1
+    value: Number = 0
+    nulls: Number = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedRow:
+    """`number`: of the line in the file, from 1."""
+
+    number: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"row {self.number}: {self.reason}"
+
+
+class MalformedPathsError(AttributionError):
+    """Some rows are not paths"""
+
+    def __init__(self, rows: list[MalformedRow]) -> None:
+        super().__init__(shown(rows))
+        self.rows = rows
+
+
+def shown(rows: list[MalformedRow]) -> str:
+    lines = [str(row) for row in rows[:_SHOWN]]
+    return "\n".join([*lines, f"and {len(rows) - _SHOWN} more"] if len(rows) > _SHOWN else lines)
+
+
+def read_paths(lines: Iterable[str]) -> tuple[list[Path], list[MalformedRow]]:
+    """Of `path;conversions;value;null`, one a line, touches joined by ` > `; names may be quoted, a header may lead.
+
+    Rows that are not so are told apart, for the caller to refuse. Blank lines are passed over.
+    """
+    paths: list[Path] = []
+    malformed: list[MalformedRow] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            cells = _cells(line)
+            if cells and not (number == 1 and tuple(cell.strip().lower() for cell in cells) == COLUMNS):
+                paths.append(_path(cells))
+        except ValueError as error:
+            malformed.append(MalformedRow(number, str(error)))
+    return paths, malformed
+
+
+def _cells(line: str) -> list[str]:
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is not UTF-8") from None
+    try:
+        rows = list(csv.reader([line], delimiter=";", strict=True))
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    return rows[0] if rows and line.strip() else []
+
+
+def _path(cells: list[str]) -> Path:
+    if len(cells) != len(COLUMNS):
+        raise ValueError(f"has {len(cells)} fields instead of {len(COLUMNS)}, which are {';'.join(COLUMNS)}")
+    conversions, value, nulls = (_number(name, cell) for name, cell in zip(COLUMNS[1:], cells[1:], strict=True))
+    return Path(_touches(cells[0]), conversions, value, nulls)
+
+
+def _touches(cell: str) -> tuple[str, ...]:
+    touches = tuple(touch.strip() for touch in cell.split(SEPARATOR))
+    for position, touch in enumerate(touches, 1):
+        if not touch:
+            raise ValueError(f"touch {position} of the path is empty" if len(touches) > 1 else "the path is empty")
+        if ">" in touch:
+            raise ValueError(f"touch {position} of the path has a > in it: touches are joined by ' > ', with spaces")
+    return touches
+
+
+def _number(name: str, cell: str) -> int | Fraction:
+    try:
+        number = Fraction(parse_decimal(cell.strip()))
+    except MoneyError as error:
+        raise ValueError(f"{name} {cell[:40]!r} {error}") from error
+    if number < 0:
+        raise ValueError(f"{name} {cell[:40]!r} is negative")
+    return number.numerator if number.denominator == 1 else number
