@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from . import logs
+from .domain.conversions import DEFAULT_SOURCE, PURCHASE
+from .domain.programs import DEFAULT_PROGRAM_KEY
 from .domain.rfc3339 import InstantError, parse_instant
 from .errors import AttributionError, SettingsError
 from .settings import Settings, load_settings
@@ -46,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(roles, "worker", _worker, "consumer: from the stream to the database, and credits")
     _add(roles, "migrate", _migrate, "bring the database's schema to the newest revision")
     _add_dead_letters(_add(roles, "dead-letters", None, "clicks that could not be stored"))
+    _add_explain(_add(roles, "explain", _explain, "why an order's credit is what it is, as a page of text"))
     _add_audit(_add(roles, "audit", _audit, "prove that credits add up; status 1 where they do not"))
     _add_model(_add(roles, "model", _model, "credit the channels of a CSV file path;conversions;value;null, as CSV"))
 
@@ -79,6 +82,24 @@ def _add_dead_letters(role: argparse.ArgumentParser) -> None:
         which = _add(actions, name, command, description).add_mutually_exclusive_group(required=True)
         which.add_argument("ids", nargs="*", default=[], metavar="ID")
         which.add_argument("--all", action="store_true")
+
+
+def _add_explain(role: argparse.ArgumentParser) -> None:
+    role.add_argument("order", metavar="ORDER", help="its id, or that of another conversion with --type")
+    role.add_argument("--source", default=DEFAULT_SOURCE, metavar="S")
+    role.add_argument("--program", default=DEFAULT_PROGRAM_KEY, metavar="P", help="a programme's key")
+    role.add_argument("--type", default=PURCHASE, metavar="T", help="of conversion")
+    role.add_argument("--model", metavar="M", help="what this model would give")
+    role.add_argument("--influencer", type=int, metavar="ID", help="what concerns this one comes first")
+
+
+def _explain(settings: Settings, options: argparse.Namespace) -> None:
+    from .entrypoints.explain import Question, explain
+
+    question = Question(
+        options.program, options.source, options.type, options.order, options.model, options.influencer
+    )
+    asyncio.run(explain(settings, question))
 
 
 def _add_audit(role: argparse.ArgumentParser) -> None:

@@ -144,6 +144,10 @@ class CreditFacts:
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
 
+    @property
+    def connection(self) -> "Connection":
+        return self._connection
+
     async def find(
         self, program_id: ProgramId, source: str, conversion_type: str, external_id: str
     ) -> ConversionKey | None:
@@ -273,7 +277,7 @@ class CreditSession(CreditFacts):
         entries = [
             _entry(conversion, at, credit)
             for conversion, attribution in judged
-            for credit in _differences(before.get(conversion.conversion_id, ()), attribution.credits)
+            for credit in differences(before.get(conversion.conversion_id, ()), attribution.credits)
         ]
         if entries:
             await self._connection.copy_records_to_table("credit_entries", records=entries, columns=_ENTRY_COLUMNS)
@@ -385,7 +389,7 @@ def _target(credit: Credit) -> Credit:
     return replace(credit, weight_units=0, gross_minor=0, net_minor=0, discount_minor=0)
 
 
-def _differences(before: Iterable[Credit], after: Iterable[Credit]) -> list[Credit]:
+def differences(before: Iterable[Credit], after: Iterable[Credit]) -> list[Credit]:
     """Entries that, added to `before`, give `after`."""
     sums: dict[Credit, list[int]] = {}
     for sign, credits_ in ((-1, before), (1, after)):

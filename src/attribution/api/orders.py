@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from attribution.domain.conversions import (
@@ -22,7 +22,8 @@ from attribution.errors import FieldError, InvalidInputError, NotFoundError
 from .accepting import MESSAGES_MAX, Accepting, ClickIdText, CodeText, MessageTime, Read, minor
 from .auth import Access, AccessOf, ProgramKeyInQuery, ProgramOf
 from .bulk import ONE_BY_ONE, Failed, parsed
-from .fields import PRINTABLE, Amount, Currency, Line, PayModel, ProgramKey, Strict, VisitorId
+from .explanations import ON_EXPLAIN, ExplanationQuery, explained
+from .fields import PRINTABLE, Amount, Currency, Line, ProgramKey, Strict, VisitorId
 from .problems import documented
 from .resources import ON_READ
 from .route import V1Route
@@ -205,12 +206,10 @@ def orders_router(services: Services) -> APIRouter:
         "/{order_id:path}/attribution",
         response_model=Attribution,
         summary="Explain the credit of an order",
-        responses=ON_READ,
+        responses=ON_EXPLAIN,
     )
-    async def attribution(
-        order_id: str, program: ProgramOf, source: SourceInQuery = DEFAULT_SOURCE, model: PayModel | None = None
-    ) -> object:
-        return _found(await services.credits.attribution(program, source, PURCHASE, _storable(order_id), model))
+    async def attribution(order_id: str, program: ProgramOf, query: Annotated[ExplanationQuery, Depends()]) -> object:
+        return await explained(services, program, PURCHASE, _storable(order_id), query)
 
     @router.get(
         "/{order_id:path}", response_model=OrderState, summary="Read the state of an order", responses=ON_READ

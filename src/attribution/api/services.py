@@ -8,6 +8,7 @@ from attribution.adapters.conversion_intake import Key, Message
 from attribution.adapters.postgres import Database
 from attribution.adapters.refund_events import RefundTable
 from attribution.domain.conversions import Acceptance
+from attribution.domain.ids import InfluencerId
 from attribution.domain.imports import ClickRejection, ImportedClick
 from attribution.domain.programs import Program
 from attribution.settings import Settings
@@ -46,6 +47,12 @@ class CreditReader(Protocol):
     async def attribution(
         self, program: Program, source: str, conversion_type: str, external_id: str, model: str | None
     ) -> Mapping[str, Any] | None: ...
+
+    async def page(
+        self, program: Program, key: tuple[str, str, str], model: str | None, influencer_id: InfluencerId | None
+    ) -> str | None:
+        """For people. `key`: source, type, external id."""
+        ...
 
 
 class StatsReader(Protocol):

@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from attribution.adapters.credit_table import ConversionKey, CreditFacts, CreditTable, StoredConversion
-from attribution.domain.attribution import WEIGHT_UNITS, Attribution, Credit, JudgedTouch, Via, attribute
+from attribution.adapters.credit_table import ConversionKey, CreditFacts, CreditTable
+from attribution.adapters.explanation_facts import ExplanationFacts
+from attribution.domain.attribution import WEIGHT_UNITS, Credit, JudgedCode, JudgedTouch, Via, attribute
 from attribution.domain.click_id import ClickTokens
+from attribution.domain.codes import Code, code_key
 from attribution.domain.conversions import PURCHASE
+from attribution.domain.durations import format_duration
+from attribution.domain.ids import InfluencerId
 from attribution.domain.instants import from_us
 from attribution.domain.models import Model
 from attribution.domain.money import from_minor
@@ -17,6 +22,8 @@ from attribution.domain.refunds import JudgedRefund, judge_refunds
 from attribution.errors import FieldError, InvalidInputError
 
 from .attributor import merged, since_us
+from .explanation import Explanation
+from .explanation_page import page
 
 TOUCHES_LISTED = 1_000
 
@@ -33,7 +40,8 @@ class ConversionReader:
             key = await facts.find(program.program_id, source, PURCHASE, order_id)
             if key is None:
                 return None
-            conversion, attribution, more = await self._explained(facts, key, None)
+            explanation = await self._explained(facts, key, None)
+            conversion = explanation.conversion
             refunds, items = await facts.refunds(conversion)
         judged = judge_refunds(refunds, items, conversion.facts.gross_minor, conversion.currency)
         return {
@@ -47,7 +55,7 @@ class ConversionReader:
             "over_refund": conversion.over_refunded_minor > 0,
             "over_refunded": from_minor(conversion.over_refunded_minor, conversion.currency),
             "refunds": [_refund(refund, conversion.currency) for refund in judged],
-            "attribution": self._shown(conversion, attribution, more),
+            "attribution": self._shown(explanation),
         }
 
     async def attribution(
@@ -59,12 +67,30 @@ class ConversionReader:
             key = await facts.find(program.program_id, source, conversion_type, external_id)
             if key is None:
                 return None
-            return self._shown(*await self._explained(facts, key, other))
+            return self._shown(await self._explained(facts, key, other))
 
-    async def _explained(
-        self, facts: CreditFacts, key: ConversionKey, model: Model | None
-    ) -> tuple[StoredConversion, Attribution, int]:
-        """And how many candidates there are beyond those listed."""
+    async def page(
+        self,
+        program: Program,
+        key: tuple[str, str, str],
+        model: str | None = None,
+        influencer_id: InfluencerId | None = None,
+    ) -> str | None:
+        """The same as text, for people; what concerns `influencer_id` first. `key`: source, type, external id."""
+        other = _model(model)
+        async with self._table.snapshot() as facts:
+            found = await facts.find(program.program_id, *key)
+            if found is None:
+                return None
+            explanation = await self._explained(facts, found, other)
+            if influencer_id is not None and influencer_id not in explanation.names:
+                more = await ExplanationFacts(facts).names(program.program_id, [influencer_id])
+                explanation = replace(explanation, names={**explanation.names, **more})
+        if influencer_id is not None and influencer_id not in explanation.names:
+            raise InvalidInputError(FieldError(("query", "influencer_id"), "is unknown in this programme"))
+        return page(explanation, program, influencer_id)
+
+    async def _explained(self, facts: CreditFacts, key: ConversionKey, model: Model | None) -> Explanation:
         [conversion] = await facts.conversions([key])
         book = (await facts.rule_books([conversion.program_id]))[conversion.program_id]
         judgement = book.judgement(conversion.type, conversion.facts.occurred_at_us, conversion.bound_at_us)
@@ -82,9 +108,24 @@ class ConversionReader:
         deciding = (found.get(conversion_id, ()) for found in (named, path, older))
         candidates = merged(*deciding, newest)
         attribution = attribute(conversion.facts, candidates, judgement, codes)
-        return conversion, attribution, max(0, count - TOUCHES_LISTED)
+        listed = [judged.touch for judged in attribution.touches[-TOUCHES_LISTED:]]
+        of_codes = (code.influencer_id for known in codes.values() for code in known)
+        influencers = {i for i in (*(t.influencer_id for t in listed), *of_codes) if i is not None}
+        more = ExplanationFacts(facts)
+        return Explanation(
+            conversion,
+            replace(attribution, touches=attribution.touches[-TOUCHES_LISTED:]),
+            record=await more.record(conversion, attribution.credits),
+            codes=codes,
+            more_touches=max(0, count - TOUCHES_LISTED),
+            details=await more.details(conversion.program_id, listed),
+            namings=await more.namings(conversion),
+            names=await more.names(conversion.program_id, influencers),
+            is_other_model=model is not None,
+        )
 
-    def _shown(self, conversion: StoredConversion, attribution: Attribution, more_touches: int) -> Mapping[str, Any]:
+    def _shown(self, explanation: Explanation) -> Mapping[str, Any]:
+        attribution, record = explanation.attribution, explanation.record
         rule = attribution.judgement.rule
         weights = {c.click_id: c.weight_units for c in attribution.credits if c.click_id is not None}
         return {
@@ -92,14 +133,24 @@ class ConversionReader:
             "reason": attribution.reason.value if attribution.reason else None,
             "model": rule.model.value,
             "rule_id": _id(rule.rule_id),
-            "touches": [self._touch(judged, weights) for judged in attribution.touches[-TOUCHES_LISTED:]],
-            "more_touches": more_touches,
-            "codes": [{"code": judged.text, "verdict": judged.verdict.value} for judged in attribution.codes],
-            "credits": _by_influencer(attribution.credits, conversion.currency),
+            "min_click_to_conversion": _duration(rule.min_click_to_conversion_us),
+            "touches": [self._touch(explanation, judged, weights) for judged in attribution.touches],
+            "more_touches": explanation.more_touches,
+            "codes": [_code(explanation, judged) for judged in attribution.codes],
+            "credits": _by_influencer(attribution.credits, explanation.conversion.currency),
+            "recorded": {
+                "status": record.status.value if record.status else None,
+                "judged_at": record.judged_at,
+                "bound_at": record.bound_at,
+                "waiting": record.is_waiting,
+                "as_explained": record.is_as_computed,
+            },
         }
 
-    def _touch(self, judged: JudgedTouch, weights: Mapping[Any, int]) -> Mapping[str, Any]:
-        touch = judged.touch
+    def _touch(self, explanation: Explanation, judged: JudgedTouch, weights: Mapping[Any, int]) -> Mapping[str, Any]:
+        touch, judgement = judged.touch, explanation.attribution.judgement
+        detail, naming = explanation.detail(touch), explanation.naming(touch)
+        earlier = naming.conversion if naming else None
         return {
             "click_id": self._tokens.sign(touch.click_id, touch.link_id).decode(),
             "clicked_at": from_us(touch.clicked_at_us),
@@ -108,6 +159,14 @@ class ConversionReader:
             "campaign_id": _id(touch.campaign_id),
             "verdict": judged.verdict.value,
             "weight": _weight(weights.get(touch.click_id, 0)),
+            "slug": detail.slug,
+            "agent_class": detail.agent_class,
+            "stored": touch.stored,
+            "age": _duration(explanation.conversion.facts.occurred_at_us - touch.clicked_at_us),
+            "window": _duration(judgement.window_us(touch.campaign_id)),
+            "window_from": judgement.window_source(touch.campaign_id).value,
+            "named_by": naming.by.value if naming else None,
+            "named_by_conversion": dict(zip(("source", "type", "id"), earlier, strict=True)) if earlier else None,
         }
 
 
@@ -118,6 +177,34 @@ def _refund(judged: JudgedRefund, currency: str) -> Mapping[str, Any]:
         "amount": from_minor(judged.amount_minor, currency),
         "flags": [flag.value for flag in judged.flags],
     }
+
+
+def _code(explanation: Explanation, judged: JudgedCode) -> Mapping[str, Any]:
+    """`known`: all codes of the text, as they judge the conversion; `code_id` is the active one."""
+    return {
+        "code": judged.text,
+        "verdict": judged.verdict.value,
+        "code_id": _id(judged.code.code_id) if judged.code else None,
+        "known": [_known(code) for code in explanation.codes.get(code_key(judged.text), ())],
+    }
+
+
+def _known(code: Code) -> Mapping[str, Any]:
+    return {
+        "code_id": _id(code.code_id),
+        "influencer_id": _id(code.influencer_id),
+        "campaign_id": _id(code.campaign_id),
+        "policy": code.policy.value,
+        "starts_at": None if code.starts_at_us is None else from_us(code.starts_at_us),
+        "ends_at": None if code.ends_at_us is None else from_us(code.ends_at_us),
+        "status": "active" if code.enabled else "disabled",
+        "version_of": from_us(code.created_at_us),
+    }
+
+
+def _duration(us: int) -> str:
+    """ISO 8601, with a minus before it where the click is the later."""
+    return f"{'-' if us < 0 else ''}{format_duration(timedelta(microseconds=abs(us)))}"
 
 
 def _by_influencer(credits_: Sequence[Credit], currency: str) -> list[Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from .ids import CampaignId, RuleId
@@ -62,6 +63,15 @@ def in_force(versions: Iterable[V], at_us: int, known_by_us: int | None) -> V | 
     return max(latest_first, key=lambda v: (v.effective_from_us, v.created_at_us), default=None)
 
 
+class WindowSource(StrEnum):
+    """Whose window it is, the first that has one."""
+
+    CAMPAIGN = "campaign"
+    RULE = "rule"
+    RULE_DEFAULT = "rule_default"
+    MARKET_DEFAULT = "market_default"
+
+
 @dataclass(frozen=True, slots=True)
 class RuleBook:
     """All versions of a programme."""
@@ -94,6 +104,14 @@ class Judgement:
             return self.campaign_windows_us[campaign_id]
         windows = self.rule.windows_us
         return windows.get(self.conversion_type, windows.get(DEFAULT_TYPE, DEFAULT_WINDOW_US))
+
+    def window_source(self, campaign_id: CampaignId | None) -> WindowSource:
+        """Of `window_us`."""
+        if campaign_id is not None and campaign_id in self.campaign_windows_us:
+            return WindowSource.CAMPAIGN
+        if self.conversion_type in self.rule.windows_us:
+            return WindowSource.RULE
+        return WindowSource.RULE_DEFAULT if DEFAULT_TYPE in self.rule.windows_us else WindowSource.MARKET_DEFAULT
 
     @property
     def widest_window_us(self) -> int:
