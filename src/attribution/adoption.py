@@ -31,8 +31,7 @@ class Adopter:
         async with asyncio.TaskGroup() as adoptions:
             while True:
                 for path in sorted(self._root.glob(f"{self._prefix}-*")):
-                    directory = JournalDirectory.claim(path)
-                    if directory is not None:
+                    if (directory := _claim(path)) is not None:
                         adoptions.create_task(self._finish(directory), name=f"adopt {path.name}")
                 await asyncio.sleep(self._scan_interval_s)
 
@@ -41,5 +40,20 @@ class Adopter:
             if directory.segments():
                 _log.info("journal_adopted", journal=directory.path.name)
                 await self._empty(directory)
+        except OSError as error:
+            _refused(directory.path, error)
         finally:
             directory.release()
+
+
+def _claim(path: Path) -> JournalDirectory | None:
+    try:
+        return JournalDirectory.claim(path)
+    except OSError as error:
+        _refused(path, error)
+        return None
+
+
+def _refused(path: Path, error: OSError) -> None:
+    """A full disk must not end a process that goes on redirecting, with clicks in its memory; the next scan tries."""
+    _log.warning("journal_not_adopted", journal=path.name, error=str(error))

@@ -84,22 +84,25 @@ class JournalDirectory:
 
     @classmethod
     def claim(cls, path: Path) -> Self | None:
-        """None if another process holds it."""
+        """None if another process holds it. Raises `OSError` when the disk refuses a new journal."""
         path.mkdir(parents=True, exist_ok=True)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return cls(path, lock, _journal_id(path / "id"))
         except BlockingIOError:
             os.close(lock)
             return None
-        return cls(path, lock, _journal_id(path / "id"))
+        except OSError:
+            os.close(lock)
+            raise
 
     def release(self) -> None:
         os.close(self._lock)
 
-    def forget_id(self) -> None:
-        """The next owner finds a new journal here."""
-        (self.path / "id").unlink(missing_ok=True)
+    def renew_id(self) -> None:
+        """The next owner finds a new journal here, already named: it may come while the disk is full."""
+        _make_id(self.path / "id")
 
     def sync(self) -> None:
         """A file that was made survives a power loss only once its directory is on disk."""
@@ -130,11 +133,15 @@ def _journal_id(file: Path) -> UUID:
     try:
         return UUID(file.read_bytes().decode("ascii"))
     except (FileNotFoundError, ValueError):
-        journal_id = uuid4()
-        draft = file.with_suffix(".draft")
-        draft.write_text(str(journal_id))
-        draft.rename(file)
-        return journal_id
+        return _make_id(file)
+
+
+def _make_id(file: Path) -> UUID:
+    journal_id = uuid4()
+    draft = file.with_suffix(".draft")
+    draft.write_text(str(journal_id))
+    draft.rename(file)
+    return journal_id
 
 
 def claim_first_free(root: Path, prefix: str) -> JournalDirectory:

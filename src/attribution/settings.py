@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     consume_batch_entries: Positive = 20
     """Stream entries a consumer writes to Postgres in one transaction."""
     consume_claim_idle_ms: Positive = 5_000
-    """Age at which an entry that another consumer took and did not finish is taken over."""
+    """How long a consumer watches an entry that another one took and does not finish, before it takes it over."""
     dead_letter_share: float = Field(default=0.5, gt=0, le=1)
     """Above this share of undecodable clicks a consumer stops, rather than drain its stream into dead letters."""
     credit_batch_conversions: Positive = 500

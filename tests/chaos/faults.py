@@ -21,16 +21,18 @@ from .proxy import Proxy
 
 _SECOND_US = 1_000_000
 _HOUR_US = 3600 * _SECOND_US
-_FULL_S = 20.0
+_FULL_S = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """A time when the disk of the journals was full. `counted`: what the service says was lost, None if it died."""
+    """A time when the disk of the journals was full. `counted`: what the service says that it lost."""
 
     began_us: int
     ended_us: int
-    counted: int | None
+    counted: int
+    killed: bool
+    """A worker was, and what its memory held went with it."""
 
 
 @dataclass
@@ -152,34 +154,30 @@ async def move_clock(scene: Scene) -> None:
 
 
 async def fill_disk(scene: Scene) -> None:
-    machine = scene.machine
-    await machine.serves()
-    lost, began = await machine.counted_lost(), real_us()
-    await _full(scene, until=lambda: _more_lost(machine, lost))
-    # Once the disk takes writes again, what waited in memory is written within moments.
-    await asyncio.sleep(1.0)
-    scene.full.append(Full(began, real_us(), await machine.counted_lost() - lost))
+    await scene.machine.serves()
+    lost = await scene.machine.counted_lost()
+    await _full(scene, lambda: _more_lost(scene.machine, lost), killed=False)
 
 
 async def kill_worker_over_full_disk(scene: Scene) -> None:
+    await _full(scene, lambda: _soon(scene), killed=True)
+
+
+async def _full(scene: Scene, until: Callable[[], Awaitable[bool]], *, killed: bool) -> None:
     await scene.machine.serves()
-    began = real_us()
-    await _full(scene, until=lambda: _soon(scene))
-    await asyncio.sleep(1.0)
-    scene.full.append(Full(began, real_us(), None))
-
-
-async def _full(scene: Scene, until: Callable[[], Awaitable[bool]]) -> None:
-    disk, give_up_at = scene.machine.disk, real_us() + _FULL_S * _SECOND_US
+    lost, began = await scene.machine.counted_lost(), real_us()
     try:
-        while real_us() < give_up_at:
+        while real_us() < began + _FULL_S * _SECOND_US:
             # Again and again, as segments that are done with make room.
-            disk.fill()
+            scene.machine.disk.fill()
             if await until():
                 break
             await asyncio.sleep(0.05)
     finally:
-        disk.free()
+        scene.machine.disk.free()
+    # Once the disk takes writes again, what waited in memory is written within moments.
+    await asyncio.sleep(1.0)
+    scene.full.append(Full(began, real_us(), await scene.machine.counted_lost() - lost, killed))
 
 
 async def _more_lost(machine: Machine, than: int) -> bool:

@@ -46,6 +46,7 @@ WORLD = World(
 )
 SLUGS = [f"p{PROGRAM}-{link}" for link in WORLD.links]
 WORKERS = 2
+MEMORY_BYTES = 8000
 _SETTINGS = {
     "WORKERS": str(WORKERS),
     "ATTRIBUTION_ADMIN_KEY": "the-admin-key-of-chaos",
@@ -53,28 +54,33 @@ _SETTINGS = {
     "ATTRIBUTION_CONSUME_CLAIM_IDLE_MS": "500",
     # Small, so that segments are left, budgets reached and links looked up again all the time.
     "ATTRIBUTION_JOURNAL_SEGMENT_BYTES": str(64 * 1024),
-    "ATTRIBUTION_JOURNAL_MEMORY_BYTES": "8000",
+    "ATTRIBUTION_JOURNAL_MEMORY_BYTES": str(MEMORY_BYTES),
     "ATTRIBUTION_STREAM_BUDGET_BYTES": "200000",
     "ATTRIBUTION_SHIP_BATCH_CLICKS": "50",
     "ATTRIBUTION_LINK_CACHE_TTL_S": "1",
 }
+_ANSWERS_WITHIN_S = 60
 _LOST = re.compile(r'^attribution_clicks_lost_total\{reason="journal_full"\} (\S+)$', re.MULTILINE)
 
 
-class _Postgres(EmbeddedPostgres):
-    clock: Clock
+class ClockedPostgres(EmbeddedPostgres):
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        super().__init__(directory)
+        self._clock = clock
 
     @property
     def _argv(self) -> Sequence[str]:
-        return [*self.clock.command, *super()._argv]
+        return [*self._clock.command, *super()._argv]
 
 
-class _Valkey(EmbeddedValkey):
-    clock: Clock
+class ClockedValkey(EmbeddedValkey):
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        super().__init__(directory)
+        self._clock = clock
 
     @property
     def _argv(self) -> Sequence[str]:
-        return [*self.clock.command, *super()._argv]
+        return [*self._clock.command, *super()._argv]
 
 
 class Kept:
@@ -112,8 +118,8 @@ class Machine:
         self.journals = root / "journals"
         self.clock = Clock(root)
         self.disk = Disk(self.journals)
-        self.postgres, self.valkey = _Postgres(root / "postgres"), _Valkey(root / "valkey")
-        self.postgres.clock = self.valkey.clock = self.clock
+        self.postgres = ClockedPostgres(root / "postgres", self.clock)
+        self.valkey = ClockedValkey(root / "valkey", self.clock)
         self.port = free_port()
         self.to_postgres = Proxy(lambda: _unix(self.postgres._socket_directory / ".s.PGSQL.5432"), rng)
         self.to_redis = Proxy(lambda: _unix(self.valkey._socket), rng)
@@ -178,11 +184,11 @@ class Machine:
 
     async def serves(self) -> None:
         """Whatever else is away."""
-        await eventually(lambda: len(self.server.children()) == WORKERS, timeout=30)
+        await eventually(lambda: len(self.server.children()) == WORKERS, timeout=_ANSWERS_WITHIN_S)
         await self._metrics()
 
     async def _metrics(self) -> str:
-        async with httpx.AsyncClient() as client:
+        async with asyncio.timeout(_ANSWERS_WITHIN_S), httpx.AsyncClient() as client:
             while True:
                 with suppress(httpx.TransportError):
                     return (await client.get(f"http://127.0.0.1:{self.port}/metrics", timeout=20)).text

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -42,6 +43,9 @@ async def chaos(root: Path, seed: int, seconds: float, say: Say) -> Verdict:
         say(f"{time.monotonic() - began:6.1f} s  all healed, and all orders acknowledged")
         verdict = await judge(scene, ledger, book, tokens)
         say(f"{time.monotonic() - began:6.1f} s  judged")
+        if verdict.unexplained:
+            # The small disk goes with the run.
+            shutil.copytree(made.journals, root / "journals-left")
     cuts = sum(proxy.cuts for proxy in (made.to_postgres, made.to_redis, made.to_service))
     faults = [(f"fault: {name}", count) for name, count in sorted(struck.items())]
     verdict.table[:0] = [*faults, ("connections cut in mid-message", cuts)]

@@ -18,10 +18,12 @@ from attribution.settings import Settings
 
 from .browsers import Ledger, Tap
 from .faults import Full, Scene
-from .machine import PROGRAM, SLUGS, WORLD, Machine
+from .machine import MEMORY_BYTES, PROGRAM, SLUGS, WORLD, Machine
 from .shop import Book, Sent
 
 _DRAIN_S = 120.0
+_HELD = MEMORY_BYTES // 100 + 1
+"""What the memory for a full disk can hold: the frame of a browser's click has more than 100 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +155,10 @@ def _lost(verdict: Verdict, scene: Scene, missing: dict[bytes, Tap]) -> None:
     for full in scene.full:
         during = {id_ for id_, tap in missing.items() if _overlap(full, tap)}
         missing = {id_: tap for id_, tap in missing.items() if id_ not in during}
-        if full.counted is None:
-            verdict.add("  disk full, and what waited in memory killed", len(during))
-        else:
-            verdict.add(f"  disk full (the service counted {full.counted})", len(during))
-            if len(during) > full.counted:
-                verdict.unexplained.append(f"lost over a full disk: {len(during)}, counted {full.counted}")
+        killed = " or waited in the memory of a killed worker" if full.killed else ""
+        verdict.add(f"  disk full (the service counted {full.counted}){killed}", len(during))
+        if len(during) > full.counted + (_HELD if full.killed else 0):
+            verdict.unexplained.append(f"lost over a full disk: {len(during)}, of which it counted {full.counted}")
     verdict.must_be_none("  unexplained", [(id_.hex(), tap) for id_, tap in missing.items()])
 
 

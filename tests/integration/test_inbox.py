@@ -271,6 +271,19 @@ async def test_a_dead_process_s_orders_are_adopted(office: Office, postgres: Emb
     assert office.reports == [directory.journal_id]
 
 
+async def test_what_a_dead_process_left_in_our_own_journal_is_emptied_too(
+    office: Office, postgres: EmbeddedPostgres
+) -> None:
+    directory = office.directory()
+    async with killed(postgres):
+        await office.post(office.inbox(directory), make_order("1"))
+    directory.release()
+    again = office.directory()
+    async with in_background(office.inbox(again).replay(office.report)):
+        await eventually(lambda: _orders_are(office, 1), timeout=20)
+        await eventually(lambda: again.segments() == [2])
+
+
 async def test_damage_costs_no_other_order(office: Office, postgres: EmbeddedPostgres) -> None:
     inbox = office.inbox()
     async with killed(postgres):

@@ -320,6 +320,37 @@ async def _nothing(pipeline: Pipeline) -> bool:
     return not await reports(pipeline)
 
 
+async def test_a_disk_that_refuses_one_journal_does_not_end_the_adopter(pipeline: Pipeline) -> None:
+    left = {name: make_clicks(1) for name in ("clicks-0", "clicks-1")}
+    for name, clicks in left.items():
+        dead = pipeline.directory(name)
+        append(pipeline.journal(dead), clicks)
+        dead.release()
+    (pipeline.root / "clicks-0" / "id").unlink()
+    obstacle = pipeline.root / "clicks-0" / "id.draft"
+    obstacle.mkdir()
+    async with in_background(Adopter(pipeline.root, "clicks", 0.02, pipeline.finish).run()), pipeline.consuming():
+        await eventually(lambda: _stored_is(pipeline, left["clicks-1"]))
+        obstacle.rmdir()
+        await eventually(lambda: _stored_is(pipeline, left["clicks-0"] + left["clicks-1"]))
+
+
+async def test_a_finished_journal_waits_for_its_next_name(pipeline: Pipeline) -> None:
+    """A worker that starts over a full disk finds a journal with a name."""
+    directory = pipeline.directory()
+    append(pipeline.journal(directory), make_clicks(1))
+    obstacle = directory.path / "id.draft"
+    obstacle.mkdir()
+    async with pipeline.consuming(), in_background(pipeline.finish(directory)) as finishing:
+        await eventually(pipeline.stored)
+        assert not finishing.done()
+        assert directory.segments() == [1]
+        obstacle.rmdir()
+        await eventually(finishing.done)
+    assert directory.segments() == []
+    assert (directory.path / "id").read_text() != str(directory.journal_id)
+
+
 async def test_a_living_process_s_journal_is_left_alone(pipeline: Pipeline) -> None:
     held = pipeline.directory("clicks-0")
     append(pipeline.journal(held), make_clicks(1))

@@ -5,6 +5,7 @@ An entry: `journal` (16 bytes), `segment` and `offset` (where in the journal its
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,6 +21,9 @@ GROUP = "writers"
 _SHIPPED = "attribution:shipped"
 _INCARNATION = "attribution:incarnation"
 _USAGE_SAMPLES = 5
+_PENDING_WATCHED = 1000
+_Delivery = tuple[bytes, bytes, int]
+"""An entry, who has it, and for the how-manieth time."""
 
 
 def stream_key(partition: int) -> str:
@@ -89,8 +93,8 @@ class StreamReader:
         self._redis = redis
         self._key = stream_key(partition)
         self._consumer = consumer
-        self._claim_idle_ms = claim_idle_ms
-        self._claim_cursor: Any = "0-0"
+        self._claim_idle_s = claim_idle_ms / 1000
+        self._seen: dict[_Delivery, float] = {}
 
     async def ensure_group(self) -> None:
         """From the very first entry: what was shipped before the first consumer lived counts too."""
@@ -113,10 +117,17 @@ class StreamReader:
             return []
 
     async def _abandoned(self, count: int) -> list[Entry]:
-        reply: Any = await self._redis.xautoclaim(
-            self._key, GROUP, self._consumer, self._claim_idle_ms, self._claim_cursor, count=count
-        )
-        self._claim_cursor, entries = reply[0], reply[1]
+        """Idle by our own watch: by the server's, nothing is while its clock, once too far ahead, is set right."""
+        pending: Any = await self._redis.xpending_range(self._key, GROUP, "-", "+", _PENDING_WATCHED)
+        now = monotonic()
+        deliveries: list[_Delivery] = [
+            (entry["message_id"], entry["consumer"], entry["times_delivered"]) for entry in pending
+        ]
+        self._seen = {delivery: self._seen.get(delivery, now) for delivery in deliveries}
+        idle: list[Any] = [delivery[0] for delivery, since in self._seen.items() if now - since >= self._claim_idle_s]
+        if not idle:
+            return []
+        entries: Any = await self._redis.xclaim(self._key, GROUP, self._consumer, 0, idle[:count])
         return _entries(entries)
 
     async def _new(self, count: int) -> list[Entry]:
@@ -160,7 +171,7 @@ class StreamReader:
 
 
 def _entries(raw: Iterable[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Entry]:
-    # XAUTOCLAIM and XREADGROUP name entries that were deleted meanwhile with an empty body.
+    # XCLAIM and XREADGROUP name entries that were deleted meanwhile with an empty body.
     return [_entry(entry_id, fields) for entry_id, fields in raw if fields]
 
 

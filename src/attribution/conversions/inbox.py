@@ -98,15 +98,16 @@ class Inbox:
         while True:
             began_us = time.time_ns() // 1000
             if await replayer.step(self._journal.end):
-                if self._journal.end.offset:
-                    async with self._writing:
-                        await self._retire(replayer)
+                async with self._writing:
+                    await self._retire(replayer)
                 await _attempt(report(self._journal.directory.journal_id, began_us))
             await asyncio.sleep(_RETRY_S if self._journal.end.offset else _REPORT_S)
 
     async def _retire(self, replayer: "Replayer") -> None:
+        """Also what a dead process left in the segments before ours."""
         if await replayer.step(self._journal.end):
-            self._journal.rotate()
+            if self._journal.end.offset:
+                self._journal.rotate()
             replayer.remove_before(self._journal.end.segment)
 
 

@@ -106,12 +106,12 @@ class Shipper:
                 return False
             # Before the last segment goes: else a crash between would leave a report that nobody renews.
             await self._stream.retire(journal_id)
+            # Its next owner begins at segment 1, so under another id, lest these bytes be taken for those.
+            self._directory.renew_id()
             await self._progress.forget(journal_id, [end.segment])
-        except UnavailableError:
+        except (UnavailableError, OSError):
             return False
-        # Its next owner begins at segment 1, so under another id, lest these bytes be taken for those.
         self._mark.remove()
-        self._directory.forget_id()
         self._directory.remove(end.segment)
         return True
 
