@@ -45,6 +45,7 @@ CONVERSIONS_JOURNALLED = Counter(
     "attribution_conversions_journalled_total", "Messages kept in a journal while the database was away"
 )
 CONVERSIONS_CORRUPT = Counter("attribution_conversions_corrupt_total", "Damaged places in journals of orders")
+DELTAS_ROLLED_UP = Counter("attribution_deltas_rolled_up_total", "Counts moved from deltas into rollups")
 CONVERSIONS_CREDITED = Counter("attribution_conversions_credited_total", "Conversions judged, repeats included")
 CREDIT_SECONDS = Histogram("attribution_credit_seconds", "Time of one batch of the attributor", buckets=_LATENCIES_S)
 

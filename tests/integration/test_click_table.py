@@ -65,7 +65,7 @@ async def test_a_click_is_stored_with_all_it_says(database: Database, table: Cli
     assert await fetch(database, "SELECT * FROM clicks") == [
         (
             1, from_us(NOON_US), UUID(bytes=full.click_id), 5, 2, 3, 4, "x", True, "social-preview", "v",
-            "203.0.113.0", "t.co", "a", None, "é", None, "e",
+            "203.0.113.0", "t.co", "a", None, "é", None, "e", None, None,
         )
     ]  # fmt: skip
 

@@ -27,9 +27,13 @@ COLUMNS = (
     "program_id", "clicked_at", "click_id", "link_id", "influencer_id", "campaign_id", "post_id", "channel",
     "is_bot", "agent_class", "visitor_id", "ip", "referrer_host", "sub1", "sub2", "sub3", "sub4", "sub5",
 )  # fmt: skip
+DELTA_COLUMNS = (
+    "program_id", "at", "link_id", "influencer_id", "campaign_id", "post_id", "channel", "clicks", "bot_clicks",
+)  # fmt: skip
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
+_FIELDS, _DELTA_FIELDS = (len(columns).to_bytes(2, "big") for columns in (COLUMNS, DELTA_COLUMNS))
 _LINKS_KEPT = 2**17
 
 # A time on the wire counts from 2000. A click out of this century is a broken clock's, and a partition for each
@@ -40,6 +44,9 @@ _LAST_US = to_us(datetime(2100, 1, 1, tzinfo=UTC)) - 1
 _HEAD = Struct(">BQ8s41sB")
 _TIME_AND_ID = Struct(">iqiQ8s")
 _ID_FIELD = Struct(">iq")
+_COUNTS = Struct(">iiii")
+_TIME, _LINK, _CLASS = slice(1, 9), slice(17, 58), 58
+_QUARTER_US = 15 * 60 * 1_000_000
 _pack_length = Struct(">i").pack
 
 
@@ -62,17 +69,18 @@ def _class_fields(agent_class: AgentClass) -> bytes:
 
 
 _CLASS_FIELDS = tuple(_class_fields(agent_class) for agent_class in AgentClass)
+_IS_BOT = tuple(agent_class.is_bot for agent_class in AgentClass)
 _NO_SUBS, _NO_SUB_FIELDS = b"\0" * (SUB_COUNT - 1), _NULL * SUB_COUNT
 
 
 @lru_cache(_LINKS_KEPT)
 def _link_fields(link_part: bytes) -> tuple[bytes, bytes]:
-    """The row's beginning with `program_id`, and `link_id` to `channel`."""
+    """`program_id`, and `link_id` to `channel`."""
     link: LinkPart = unpack_link(link_part)
     ids = (link.link_id, link.influencer_id, link.campaign_id, link.post_id)
     fields = b"".join(_ID_FIELD.pack(8, number) if number else _NULL for number in ids)
     channel = link.channel.value if link.channel else ""
-    return Struct(">hiq").pack(len(COLUMNS), 8, link.program_id), fields + _text(channel.encode())
+    return _ID_FIELD.pack(8, link.program_id), fields + _text(channel.encode())
 
 
 def _sub_fields(subs: bytes) -> bytes:
@@ -91,9 +99,10 @@ def copy_row(record: bytes) -> bytes:
             texts.decode()
         if version != RECORD_VERSION or not _FIRST_US <= clicked_at_us <= _LAST_US:
             raise MalformedClickError("a time out of this century")
-        begin, link_fields = _link_fields(link_part)
+        program, link_fields = _link_fields(link_part)
         return b"".join((
-            begin,
+            _FIELDS,
+            program,
             _TIME_AND_ID.pack(8, clicked_at_us - _FIRST_US, 16, clicked_at_us, unique),
             link_fields,
             _CLASS_FIELDS[class_byte],
@@ -108,6 +117,24 @@ def copy_row(record: bytes) -> bytes:
     except (error, IndexError, ValueError) as cause:
         unpack_click(record)  # knows what is wrong
         raise MalformedClickError(str(cause)) from cause
+
+
+def delta_rows(records: Iterable[bytes]) -> list[bytes]:
+    """What clicks, each of them new, add to the rollups: counted by link and quarter of an hour.
+
+    No time zone has finer offsets, so every local hour, day and month is made of such quarters.
+    """
+    counts: dict[tuple[bytes, int], list[int]] = {}
+    for record in records:
+        key = (record[_LINK], int.from_bytes(record[_TIME], "big") // _QUARTER_US)
+        counts.setdefault(key, [0, 0])[_IS_BOT[record[_CLASS]]] += 1
+    return [_delta_row(link_part, quarter, *counted) for (link_part, quarter), counted in counts.items()]
+
+
+def _delta_row(link_part: bytes, quarter: int, clicks: int, bot_clicks: int) -> bytes:
+    program, link_fields = _link_fields(link_part)
+    at = _ID_FIELD.pack(8, quarter * _QUARTER_US - _FIRST_US)
+    return b"".join((_DELTA_FIELDS, program, at, link_fields, _COUNTS.pack(4, clicks, 4, bot_clicks)))
 
 
 @dataclass(slots=True)

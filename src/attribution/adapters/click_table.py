@@ -12,7 +12,7 @@ import asyncpg
 from attribution.domain.clicks import CLICK_ID, PROGRAM_ID, TIME, visitor_in
 from attribution.domain.instants import from_us
 
-from .click_rows import COLUMNS, ClickBatch, copy_file
+from .click_rows import COLUMNS, DELTA_COLUMNS, ClickBatch, copy_file, delta_rows
 from .postgres import Database
 from .statements import statements
 
@@ -73,6 +73,7 @@ class ClickTable:
             async with self._database.transaction() as connection:
                 if clicks:
                     await _copy_new(connection, rows)
+                    await _copy(connection, "click_deltas", copy_file(delta_rows(clicks.records)), DELTA_COLUMNS)
                 await _account(connection, dead_letters, committed)
             return Stored(len(clicks), 0)
         except _RepeatedClickError:
@@ -136,22 +137,21 @@ class _RepeatedClickError(Exception):
 async def _copy_new(connection: "Connection", rows: bytes) -> None:
     """Nearly all clicks are new, and a plain COPY costs less than half of a merge."""
     try:
-        await _copy(connection, "clicks", rows)
+        await _copy(connection, "clicks", rows, COLUMNS)
     except asyncpg.UniqueViolationError:
         raise _RepeatedClickError from None
 
 
-async def _copy(connection: "Connection", table: str, rows: bytes) -> None:
+async def _copy(connection: "Connection", table: str, rows: bytes, columns: Sequence[str]) -> None:
     # Bytes are the name of a file to asyncpg, and the types do not know that it takes a buffer too.
     source: Any = memoryview(rows)
-    await connection.copy_to_table(table, source=source, columns=COLUMNS, format="binary")
+    await connection.copy_to_table(table, source=source, columns=columns, format="binary")
 
 
 async def _merge(connection: "Connection", rows: bytes) -> int:
     await connection.execute(_SQL["stage"])
-    await _copy(connection, "staged_clicks", rows)
-    tag = await connection.execute(_SQL["merge"])
-    return int(tag.rsplit(" ", 1)[1])
+    await _copy(connection, "staged_clicks", rows, COLUMNS)
+    return int(await connection.fetchval(_SQL["merge"]))
 
 
 async def _account(

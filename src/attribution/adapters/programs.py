@@ -50,6 +50,11 @@ class Programs:
 
 def _known_program(row: Row) -> KnownProgram:
     program = Program(
-        ProgramId(row["program_id"]), row["key"], row["currency"], row["timezone"], row["click_id_param"]
+        ProgramId(row["program_id"]),
+        row["key"],
+        row["currency"],
+        row["timezone"],
+        row["click_id_param"],
+        row["gross_margin"],
     )
     return KnownProgram(program, row["webhook_secrets"])

@@ -1,43 +1,38 @@
-"""Reads sums of clicks and credits."""
+"""Reads sums of clicks and credits: from rollups, and from rows where those do not reach."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attribution.domain.ids import ProgramId
 from attribution.domain.instants import EPOCH
+from attribution.domain.measures import Dimension, Sum
 
 from .postgres import Database, Row
 from .statements import statements
+from .stats_sql import IDS, Question, Statement, sums_statement, visitors_statement
+
+if TYPE_CHECKING:
+    from .postgres import Connection
 
 _SQL = statements("stats")
-_SUMS = (
-    "clicks", "bot_clicks", "unique_visitors", "conversions", "orders", "gross_minor", "net_minor", "discount_minor",
-)  # fmt: skip
+Sums = dict[Sum, Decimal | int]
 
 
 @dataclass(frozen=True, slots=True)
 class StatsRow:
-    """`dimensions`: all that were grouped by; an hour is an instant, all others are text, None for none."""
+    """`dimensions`: all that were grouped by. Months to hours are the instants where they begin, all others text."""
 
-    dimensions: Mapping[str, Any]
-    clicks: int = 0
-    bot_clicks: int = 0
-    unique_visitors: int = 0
-    conversions: Decimal = Decimal(0)
-    orders: Decimal = Decimal(0)
-    gross_minor: int = 0
-    net_minor: int = 0
-    discount_minor: int = 0
+    dimensions: Mapping[Dimension, Any]
+    sums: Sums
 
 
 @dataclass(frozen=True, slots=True)
 class StatsRead:
     as_of: datetime
     rows: Sequence[StatsRow]
-    totals: StatsRow
+    totals: Sums
     other_currencies: Sequence[tuple[str, int]]
 
 
@@ -45,30 +40,40 @@ class StatsTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def read(
-        self,
-        program_id: ProgramId,
-        currency: str,
-        timezone: str,
-        start: datetime,
-        end: datetime,
-        group_by: Sequence[str],
-        filters: Mapping[str, Sequence[str]],
-    ) -> StatsRead:
-        """All of one state of the database, so that rows, totals and `as_of` belong together."""
+    async def read(self, question: Question, totals: Question) -> StatsRead:
+        """All of one state of the database, so that rows, `totals` and `as_of` belong together."""
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
-            as_of = await connection.fetchval(_SQL["as_of"], program_id)
-            arguments = (program_id, start, end, currency, timezone)
-            rows = await connection.fetch(_SQL["rows"], *arguments, group_by, filters)
-            totals = await connection.fetch(_SQL["rows"], *arguments, [], filters)
-            others = await connection.fetch(_SQL["other_currencies"], *arguments[:4])
-        return StatsRead(
-            as_of or EPOCH,
-            [_row(row, group_by) for row in rows],
-            _row(totals[0], ()) if totals else StatsRow({}),
-            [(row["currency"], row["conversions"]) for row in others],
-        )
+            as_of = await connection.fetchval(_SQL["as_of"], question.program_id)
+            zone = await connection.fetchval(_SQL["zone"], question.program_id)
+            rolled_up = zone == question.zone.key
+            rows = await _rows(connection, question, rolled_up=rolled_up)
+            [total] = await _rows(connection, totals, rolled_up=rolled_up)
+            others = await connection.fetch(
+                _SQL["other_currencies"], question.program_id, question.start, question.stop, question.currency
+            )
+        return StatsRead(as_of or EPOCH, rows, total.sums, [(row["currency"], row["conversions"]) for row in others])
 
 
-def _row(row: Row, group_by: Sequence[str]) -> StatsRow:
-    return StatsRow({name: row[name] for name in group_by}, **{name: row[name] for name in _SUMS})
+async def _rows(connection: "Connection", question: Question, *, rolled_up: bool) -> list[StatsRow]:
+    rows = [_row(row, question) for row in await _fetch(connection, sums_statement(question, rolled_up=rolled_up))]
+    if Sum.UNIQUE_VISITORS in question.sums:
+        visitors = {
+            tuple(_labels(row, question.group_by).values()): row["unique_visitors"]
+            for row in await _fetch(connection, visitors_statement(question))
+        }
+        for row in rows:
+            row.sums[Sum.UNIQUE_VISITORS] = visitors.get(tuple(row.dimensions.values()), 0)
+    return rows
+
+
+async def _fetch(connection: "Connection", statement: Statement) -> list[Row]:
+    return await connection.fetch(statement.sql, *statement.values)
+
+
+def _row(row: Row, question: Question) -> StatsRow:
+    sums: Sums = {name: row[name] for name in Sum if name is not Sum.UNIQUE_VISITORS}
+    return StatsRow(_labels(row, question.group_by), sums | {Sum.UNIQUE_VISITORS: 0})
+
+
+def _labels(row: Row, group_by: Iterable[Dimension]) -> dict[Dimension, Any]:
+    return {name: str(row[name]) if name in IDS and row[name] is not None else row[name] for name in group_by}

@@ -9,11 +9,14 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from attribution.adapters.stats_sql import IDS, NONE
 from attribution.domain.clicks import Channel
+from attribution.domain.measures import Dimension
+from attribution.domain.periods import Grain, bucket_start
 from attribution.domain.rfc3339 import parse_instant
 from attribution.errors import FieldError, InvalidInputError
 from attribution.stats.metrics import METRICS
-from attribution.stats.query import NONE, Dimension, StatsQuery
+from attribution.stats.query import StatsQuery
 
 from .auth import ProgramOf
 from .fields import object_id
@@ -41,6 +44,7 @@ class StatsAnswer(BaseModel):
     rows: list[dict[str, str | int | float | None]]
     totals: dict[str, str | int | float | None]
     definitions: dict[str, str]
+    metrics: dict[str, dict[str, str | bool | None]]
     not_additive: list[str]
     other_currencies: list[dict[str, str | int | float]]
     next_cursor: str | None
@@ -99,88 +103,120 @@ def _cursor(offset: int | None) -> str | None:
     return None if offset is None else urlsafe_b64encode(str(offset).encode()).decode().rstrip("=")
 
 
-def _is_instant(text: str) -> bool:
-    try:
-        parse_instant(text)
-    except (ValueError, OverflowError):
-        return False
-    return True
+def _channel(text: str, _: ZoneInfo) -> str:
+    return Channel(text).value
 
 
-def _is_date(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
+def _id(text: str, _: ZoneInfo) -> int:
+    value = object_id(text)
+    if value is None:
+        raise ValueError(text)
+    return value
 
 
-def _is_channel(text: str) -> bool:
-    return text in {channel.value for channel in Channel}
+def _text(text: str, _: ZoneInfo) -> str:
+    if not text or not text.isprintable():
+        raise ValueError(text)
+    return text
 
 
-def _is_id(text: str) -> bool:
-    return object_id(text) is not None
+def _identifier(text: str, zone: ZoneInfo) -> str:
+    if not text.isidentifier():
+        raise ValueError(text)
+    return _text(text, zone)
 
 
-_VALUES: Mapping[Dimension, tuple[Callable[[str], bool], str]] = {
-    Dimension.INFLUENCER: (_is_id, "an id"),
-    Dimension.CAMPAIGN: (_is_id, "an id"),
-    Dimension.POST: (_is_id, "an id"),
-    Dimension.LINK: (_is_id, "an id"),
-    Dimension.CHANNEL: (_is_channel, "a channel"),
-    Dimension.CODE: (str.isprintable, "a code"),
-    Dimension.CONVERSION_TYPE: (str.isidentifier, "a conversion type"),
-    Dimension.MONTH: (lambda text: _is_date(f"{text}-01"), "a month like 2026-11"),
-    Dimension.WEEK: (lambda text: _is_date(text) and date.fromisoformat(text).weekday() == 0, "a Monday"),
-    Dimension.DAY: (_is_date, "a day like 2026-11-20"),
-    Dimension.HOUR: (_is_instant, "a time with an offset, like 2026-11-20T10:00:00+01:00"),
+def _day(text: str, zone: ZoneInfo) -> datetime:
+    day = date.fromisoformat(text)
+    if day.isoformat() != text:
+        raise ValueError(text)
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def _month(text: str, zone: ZoneInfo) -> datetime:
+    return _day(f"{text}-01", zone)
+
+
+def _week(text: str, zone: ZoneInfo) -> datetime:
+    if date.fromisoformat(text).weekday():
+        raise ValueError(text)
+    return _day(text, zone)
+
+
+def _hour(text: str, zone: ZoneInfo) -> datetime:
+    at = parse_instant(text)
+    if bucket_start(at, Grain.HOUR, zone) != at:
+        raise ValueError(text)
+    return at
+
+
+_SUBS = (Dimension.SUB1, Dimension.SUB2, Dimension.SUB3, Dimension.SUB4, Dimension.SUB5)
+_VALUES: Mapping[Dimension, tuple[Callable[[str, ZoneInfo], Any], str]] = {
+    **dict.fromkeys(IDS, (_id, "an id")),
+    **dict.fromkeys(_SUBS, (_text, "a sub id")),
+    Dimension.CHANNEL: (_channel, "a channel"),
+    Dimension.CODE: (_text, "a code"),
+    Dimension.CONVERSION_TYPE: (_identifier, "a conversion type"),
+    Dimension.CONTENT_TYPE: (_text, "a type of content"),
+    Dimension.COUNTRY: (_text, "a country's code"),
+    Dimension.DEVICE: (_text, "a kind of device"),
+    Dimension.MONTH: (_month, "a month like 2026-11"),
+    Dimension.WEEK: (_week, "a Monday like 2026-11-16"),
+    Dimension.DAY: (_day, "a day like 2026-11-20"),
+    Dimension.HOUR: (_hour, "an hour's beginning with an offset, like 2026-11-20T10:00:00+01:00"),
 }
 
 
-def _filter_values(dimension: Dimension, text: str) -> list[str]:
-    fits, what = _VALUES[dimension]
-    values = _listed(text)
-    for value in values or [""]:
-        if value != NONE and not (value and fits(value)):
-            raise _invalid(dimension, f"{value[:100]!r} is not {what}")
+def _filter_values(dimension: Dimension, text: str, zone: ZoneInfo) -> list[Any]:
+    parsed, what = _VALUES[dimension]
+    values = _listed(text) or [""]
     if len(values) > _VALUES_MAX:
         raise _invalid(dimension, f"has more than {_VALUES_MAX} values")
-    return values
+    return [value if value == NONE else _parsed(dimension, value, zone, parsed, what) for value in values]
 
 
-async def _filters(
-    influencer: _Text = None,
-    campaign: _Text = None,
-    channel: _Text = None,
-    post: _Text = None,
-    link: _Text = None,
-    code: _Text = None,
-    conversion_type: _Text = None,
-    month: _Text = None,
-    week: _Text = None,
-    day: _Text = None,
-    hour: _Text = None,
-) -> Mapping[Dimension, list[str]]:
+def _parsed(
+    dimension: Dimension, value: str, zone: ZoneInfo, parsed: Callable[[str, ZoneInfo], Any], what: str
+) -> Any:
+    try:
+        return parsed(value, zone)
+    except (ValueError, OverflowError):
+        raise _invalid(dimension, f"{value[:100]!r} is not {what}") from None
+
+
+class _Filters(BaseModel):
     """Comma lists of values; `none` stands for rows without one."""
-    given = {
-        Dimension.INFLUENCER: influencer,
-        Dimension.CAMPAIGN: campaign,
-        Dimension.CHANNEL: channel,
-        Dimension.POST: post,
-        Dimension.LINK: link,
-        Dimension.CODE: code,
-        Dimension.CONVERSION_TYPE: conversion_type,
-        Dimension.MONTH: month,
-        Dimension.WEEK: week,
-        Dimension.DAY: day,
-        Dimension.HOUR: hour,
-    }
-    return {d: _filter_values(d, text) for d, text in given.items() if text is not None}
+
+    influencer: _Text = None
+    campaign: _Text = None
+    channel: _Text = None
+    post: _Text = None
+    link: _Text = None
+    code: _Text = None
+    conversion_type: _Text = None
+    content_type: _Text = None
+    country: _Text = None
+    device: _Text = None
+    sub1: _Text = None
+    sub2: _Text = None
+    sub3: _Text = None
+    sub4: _Text = None
+    sub5: _Text = None
+    month: _Text = None
+    week: _Text = None
+    day: _Text = None
+    hour: _Text = None
+
+    def values_in(self, zone: ZoneInfo) -> Mapping[Dimension, list[Any]]:
+        return {
+            Dimension(name): _filter_values(Dimension(name), text, zone)
+            for name, text in self.model_dump(exclude_none=True).items()
+        }
 
 
 async def _query(
     program: ProgramOf,
-    filters: Annotated[Mapping[Dimension, list[str]], Depends(_filters)],
+    filters: Annotated[_Filters, Depends()],
     start: Annotated[str | None, Query(alias="from", max_length=64)] = None,
     end: Annotated[str | None, Query(alias="to", max_length=64)] = None,
     group_by: Annotated[str | None, Query(max_length=500)] = None,
@@ -202,7 +238,7 @@ async def _query(
         end=until,
         group_by=[Dimension(name) for name in dimensions],
         metrics=wanted,
-        filters=filters,
+        filters=filters.values_in(zone),
         sort=name,
         descending=descending,
         limit=limit,

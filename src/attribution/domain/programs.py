@@ -1,6 +1,7 @@
 """The programme: one brand's scheme, the tenant and the sharding key."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from .ids import ProgramId
 
@@ -15,3 +16,4 @@ class Program:
     currency: str
     timezone: str
     click_id_param: str
+    gross_margin: Decimal = Decimal(1)

@@ -17,9 +17,11 @@ from attribution.adapters.click_table import ClickTable, months_ahead
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.redis import open_redis
+from attribution.adapters.rollups import Rollups
 from attribution.conversions.attributor import Attributor, AttributorPolicy
 from attribution.errors import UnavailableError
 from attribution.ingest.consumer import ConsumePolicy, Consumer, DeadLetterLimit
+from attribution.ingest.roller import Roller, RollerPolicy
 from attribution.ingest.watermark import Watermark
 from attribution.settings import Settings
 
@@ -59,6 +61,8 @@ async def run_consumer(settings: Settings) -> None:
         await stack.enter_async_context(background(_make_partitions(table, settings), "make partitions"))
         attributor = Attributor(CreditTable(database), _attributor_policy(settings))
         await stack.enter_async_context(background(attributor.run(), "attribute"))
+        roller = Roller(Rollups(database), RollerPolicy())
+        await stack.enter_async_context(background(roller.run(), "roll up"))
         await _consume(settings, table, stack, stopping)
 
 

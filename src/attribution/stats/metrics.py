@@ -1,47 +1,63 @@
-"""Every metric has one definition, here: how it is computed, and how the answer explains it."""
+"""Every metric has one definition, here: how it is computed, ordered by and explained."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
+from enum import Enum
 from typing import Any, Final
 
-from attribution.domain.money import from_minor
+from attribution.domain.measures import Sum, Term
+from attribution.domain.money import exponent, from_minor
 
 _RATIOS = Context(prec=12)
 _RATIO_DIGITS = 6
 """Significant digits that a ratio has at least."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """What the rows of a group add up to. Money in minor units of the programme's currency."""
+Sums = Mapping[Sum, Decimal | int]
 
-    clicks: int
-    bot_clicks: int
-    unique_visitors: int
-    conversions: Decimal
-    orders: Decimal
-    gross_minor: int
-    net_minor: int
-    discount_minor: int
+
+class Unit(Enum):
+    COUNT = "count"
+    MONEY = "money"
+    RATIO = "ratio"
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
+    """Sums, or sums over sums; null where the denominator is 0."""
+
     formula: str
-    value: Callable[[Sums, str], Any]
-    """Of the sums and the currency: a number for a count, a decimal string for money and ratios."""
+    unit: Unit
+    numerator: tuple[Term, ...]
+    denominator: tuple[Term, ...] = ()
     additive: bool = True
+
+    def value(self, sums: Sums, currency: str, gross_margin: Decimal) -> int | float | str | None:
+        """A number for a count, a decimal string for money and ratios."""
+        total = _total(self.numerator, sums, gross_margin)
+        if not self.denominator:
+            return _count(total) if self.unit is Unit.COUNT else from_minor(int(total), currency)
+        if self.unit is Unit.MONEY:
+            total = total.scaleb(-exponent(currency))
+        return _ratio(total, _total(self.denominator, sums, gross_margin))
+
+
+def _total(terms: tuple[Term, ...], sums: Sums, gross_margin: Decimal) -> Decimal:
+    return sum(
+        (term.sign * Decimal(sums[term.sum]) * (gross_margin if term.times_margin else 1) for term in terms),
+        Decimal(0),
+    )
 
 
 def _count(value: Decimal) -> int | float:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def _ratio(numerator: Decimal | int, denominator: Decimal | int) -> str | None:
+def _ratio(numerator: Decimal, denominator: Decimal) -> str | None:
     if not denominator:
         return None
-    quotient = _RATIOS.divide(Decimal(numerator), Decimal(denominator)).normalize()
+    quotient = _RATIOS.divide(numerator, denominator).normalize()
     missing = _RATIO_DIGITS - len(quotient.as_tuple().digits)
     return f"{quotient:f}" if missing <= 0 else f"{quotient.quantize(_last_digit(quotient, missing)):f}"
 
@@ -50,36 +66,63 @@ def _last_digit(value: Decimal, further: int) -> Decimal:
     return Decimal(1).scaleb(min(0, value.adjusted() - len(value.as_tuple().digits) + 1) - further)
 
 
-def _aov(sums: Sums, currency: str) -> str | None:
-    return _ratio(Decimal(from_minor(sums.net_minor, currency)), sums.orders)
+def _counted(of: Sum, formula: str, *, additive: bool = True) -> Metric:
+    return Metric(formula, Unit.COUNT, (Term(of),), additive=additive)
+
+
+def _money(of: Sum, formula: str) -> Metric:
+    return Metric(formula, Unit.MONEY, (Term(of),))
+
+
+def _rate(
+    formula: str, numerator: tuple[Term, ...], denominator: tuple[Term, ...], unit: Unit = Unit.RATIO
+) -> Metric:
+    return Metric(formula, unit, numerator, denominator, additive=False)
 
 
 METRICS: Final[Mapping[str, Metric]] = {
-    "clicks": Metric("clicks of humans, at the moment of the click", lambda s, _: s.clicks),
-    "bot_clicks": Metric("clicks classed as bots, at the moment of the click", lambda s, _: s.bot_clicks),
-    "unique_visitors": Metric(
+    "clicks": _counted(Sum.CLICKS, "clicks of humans, at the moment of the click"),
+    "bot_clicks": _counted(Sum.BOT_CLICKS, "clicks classed as bots, at the moment of the click"),
+    "unique_visitors": _counted(
+        Sum.UNIQUE_VISITORS,
         "distinct visitors of clicks of humans; a click without a visitor is one of its own",
-        lambda s, _: s.unique_visitors,
         additive=False,
     ),
-    "conversions": Metric(
+    "conversions": _counted(
+        Sum.CONVERSIONS,
         "sum of credit weights over all conversions that are not cancelled, at the moment of the conversion",
-        lambda s, _: _count(s.conversions),
     ),
-    "orders": Metric("as conversions, of purchases only", lambda s, _: _count(s.orders)),
-    "gross_revenue": Metric(
-        "credited part of orders' items after discounts, without tax and shipping, before refunds",
-        lambda s, currency: from_minor(s.gross_minor, currency),
+    "orders": _counted(Sum.ORDERS, "as conversions, of purchases only"),
+    "gross_revenue": _money(
+        Sum.GROSS, "credited part of orders' items after discounts, without tax and shipping, before refunds"
     ),
     "refunds": Metric(
         "credited part of what was refunded of orders, at the moment of the order; never more than the order's",
-        lambda s, currency: from_minor(s.gross_minor - s.net_minor, currency),
+        Unit.MONEY,
+        (Term(Sum.GROSS), Term(Sum.NET, sign=-1)),
     ),
-    "revenue": Metric("gross_revenue - refunds, of purchases", lambda s, currency: from_minor(s.net_minor, currency)),
-    "discount": Metric(
-        "credited part of what orders say they gave away",
-        lambda s, currency: from_minor(s.discount_minor, currency),
-    ),
-    "conversion_rate": Metric("orders / clicks", lambda s, _: _ratio(s.orders, s.clicks), additive=False),
-    "aov": Metric("revenue / orders", _aov, additive=False),
+    "revenue": _money(Sum.NET, "gross_revenue - refunds, of purchases"),
+    "discount": _money(Sum.DISCOUNT, "credited part of what orders say they gave away"),
+    "conversion_rate": _rate("orders / clicks", (Term(Sum.ORDERS),), (Term(Sum.CLICKS),)),
+    "aov": _rate("revenue / orders", (Term(Sum.NET),), (Term(Sum.ORDERS),), Unit.MONEY),
 }
+
+
+def explained(name: str) -> Mapping[str, Any]:
+    """As the answer shows a metric's definition."""
+    metric = METRICS[name]
+    return {
+        "formula": metric.formula,
+        "unit": metric.unit.value,
+        "numerator": _text(metric.numerator),
+        "denominator": _text(metric.denominator) or None,
+        "additive": metric.additive,
+    }
+
+
+def _text(terms: tuple[Term, ...]) -> str:
+    texts = [
+        f"{'- ' if term.sign < 0 else '+ '}{term.sum}{' x gross_margin' if term.times_margin else ''}"
+        for term in terms
+    ]
+    return " ".join(texts).removeprefix("+ ")

@@ -1,46 +1,31 @@
 """What a brand asks of its programme, and the answer in the contract's shape."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from attribution.adapters.stats_table import StatsRow, StatsTable
+from attribution.adapters.stats_sql import GRAINS, Order, Question
+from attribution.adapters.stats_table import StatsRow, StatsTable, Sums
+from attribution.domain.measures import Dimension, Sum
 from attribution.domain.programs import Program
 
-from .metrics import METRICS, Sums
-
-
-class Dimension(StrEnum):
-    INFLUENCER = "influencer"
-    CAMPAIGN = "campaign"
-    CHANNEL = "channel"
-    POST = "post"
-    LINK = "link"
-    CODE = "code"
-    CONVERSION_TYPE = "conversion_type"
-    MONTH = "month"
-    WEEK = "week"
-    DAY = "day"
-    HOUR = "hour"
-
-
-NONE: Final = "none"
-"""As a filter's value: rows where the dimension is null."""
+from .metrics import METRICS, explained
 
 
 @dataclass(frozen=True, slots=True)
 class StatsQuery:
-    """`start` (inclusive) to `end` (exclusive). `sort`: a metric or dimension of the answer."""
+    """`start` (inclusive) to `end` (exclusive). `sort`: a metric or dimension of the answer.
+
+    `filters`: as `Question` has them.
+    """
 
     start: datetime
     end: datetime
     group_by: Sequence[Dimension] = ()
     metrics: Sequence[str] = tuple(METRICS)
-    filters: Mapping[Dimension, Sequence[str]] = field(default_factory=dict)
+    filters: Mapping[Dimension, Sequence[Any]] = field(default_factory=dict)
     sort: str | None = None
     descending: bool = False
     limit: int = 100
@@ -52,21 +37,11 @@ class Stats:
         self._table = table
 
     async def query(self, program: Program, query: StatsQuery) -> Mapping[str, Any]:
-        found = await self._table.read(
-            program.program_id,
-            program.currency,
-            program.timezone,
-            query.start,
-            query.end,
-            [str(dimension) for dimension in query.group_by],
-            {str(dimension): list(values) for dimension, values in query.filters.items()},
-        )
         zone = ZoneInfo(program.timezone)
-        rows = [{**row.dimensions, **_measured(row, query.metrics, program.currency)} for row in found.rows]
-        for dimension in reversed(query.group_by):
-            rows = _sorted(rows, dimension)
-        if query.sort is not None:
-            rows = _sorted(rows, query.sort, descending=query.descending)
+        question = _question(program, zone, query)
+        totals = replace(question, group_by=(), order=None, limit=None, offset=0)
+        found = await self._table.read(question, totals)
+        rows, more = _page(query, question, found.rows)
         end = query.offset + query.limit
         return {
             "from": query.start.astimezone(zone),
@@ -75,47 +50,76 @@ class Stats:
             "currency": program.currency,
             "model": "recorded",
             "as_of": found.as_of,
-            "rows": [_labelled(row, zone) for row in rows[query.offset : end]],
-            "totals": _measured(found.totals, query.metrics, program.currency),
+            "rows": [_labelled(row, zone) | _measured(row.sums, query.metrics, program) for row in rows],
+            "totals": _measured(found.totals, query.metrics, program),
             "definitions": {name: METRICS[name].formula for name in query.metrics},
+            "metrics": {name: explained(name) for name in query.metrics},
             "not_additive": [name for name in query.metrics if not METRICS[name].additive],
             "other_currencies": [
                 {"currency": currency, "conversions": conversions} for currency, conversions in found.other_currencies
             ],
-            "next_offset": end if end < len(rows) else None,
+            "next_offset": end if more else None,
         }
 
 
-def _measured(row: StatsRow, metrics: Sequence[str], currency: str) -> dict[str, Any]:
-    sums = Sums(
-        row.clicks, row.bot_clicks, row.unique_visitors, row.conversions, row.orders,
-        row.gross_minor, row.net_minor, row.discount_minor,
-    )  # fmt: skip
-    return {name: METRICS[name].value(sums, currency) for name in metrics}
+def _question(program: Program, zone: ZoneInfo, query: StatsQuery) -> Question:
+    metrics = [METRICS[name] for name in query.metrics]
+    sums = {term.sum for metric in metrics for term in (*metric.numerator, *metric.denominator)}
+    order = _order(query)
+    # Visitors are counted after the sums, so what is sorted by them is read whole.
+    whole = _by_visitors(query)
+    return Question(
+        program_id=program.program_id,
+        currency=program.currency,
+        gross_margin=program.gross_margin,
+        zone=zone,
+        start=query.start,
+        stop=query.end,
+        group_by=query.group_by,
+        filters=query.filters,
+        sums=sums,
+        order=None if whole else order,
+        limit=None if whole else query.limit + 1,
+        offset=0 if whole else query.offset,
+    )
 
 
-def _labelled(row: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:
-    """An hour is an instant until here, since a local hour comes twice when clocks go back."""
-    return {
-        name: value.astimezone(zone).isoformat() if isinstance(value, datetime) else value
-        for name, value in row.items()
-    }
+def _by_visitors(query: StatsQuery) -> bool:
+    metric = METRICS.get(query.sort or "")
+    return metric is not None and any(
+        term.sum is Sum.UNIQUE_VISITORS for term in (*metric.numerator, *metric.denominator)
+    )
 
 
-def _sorted(rows: Sequence[dict[str, Any]], column: str, *, descending: bool = False) -> list[dict[str, Any]]:
-    """Nulls last in either direction; rows that are equal stay as they are."""
-    valued = [row for row in rows if row[column] is not None]
-    valued.sort(key=lambda row: _order(row[column]), reverse=descending)
-    return valued + [row for row in rows if row[column] is None]
+def _order(query: StatsQuery) -> Order | None:
+    if query.sort is None:
+        return None
+    if query.sort in METRICS:
+        metric = METRICS[query.sort]
+        return Order(None, metric.numerator, metric.denominator, query.descending)
+    return Order(Dimension(query.sort), descending=query.descending)
 
 
-def _order(value: Any) -> Any:
-    """Instants by time, numbers and decimal strings by value, all other texts after them."""
-    if isinstance(value, datetime):
-        return value
-    try:
-        number = Decimal(value)
-    except ArithmeticError:
-        number = Decimal("NaN")
-    # A code may be NAN10, which Decimal takes for a number that nothing compares with.
-    return (0, number, str(value)) if number.is_finite() else (1, 0, str(value))
+def _page(query: StatsQuery, question: Question, rows: Sequence[StatsRow]) -> tuple[Sequence[StatsRow], bool]:
+    """And whether there are more."""
+    if question.limit is None:
+        rows = sorted(rows, key=lambda row: row.sums[Sum.UNIQUE_VISITORS], reverse=query.descending)[query.offset :]
+    return rows[: query.limit], len(rows) > query.limit
+
+
+def _measured(sums: Sums, metrics: Sequence[str], program: Program) -> dict[str, Any]:
+    return {name: METRICS[name].value(sums, program.currency, program.gross_margin) for name in metrics}
+
+
+_FORMATS = {Dimension.MONTH: "%Y-%m", Dimension.WEEK: "%Y-%m-%d", Dimension.DAY: "%Y-%m-%d"}
+
+
+def _labelled(row: StatsRow, zone: ZoneInfo) -> dict[str, Any]:
+    return {str(name): _label(name, value, zone) for name, value in row.dimensions.items()}
+
+
+def _label(dimension: Dimension, value: Any, zone: ZoneInfo) -> str | None:
+    if dimension not in GRAINS:
+        return value if value is None else str(value)
+    local: datetime = value.astimezone(zone)
+    return local.strftime(_FORMATS[dimension]) if dimension in _FORMATS else local.isoformat()

@@ -2,7 +2,17 @@
 CREATE TEMP TABLE IF NOT EXISTS staged_clicks (LIKE clicks) ON COMMIT DELETE ROWS;
 
 -- name: merge
-INSERT INTO clicks SELECT * FROM staged_clicks ON CONFLICT DO NOTHING;
+-- And what the new ones add to the rollups; says how many they are.
+WITH new AS (
+    INSERT INTO clicks SELECT * FROM staged_clicks ON CONFLICT DO NOTHING RETURNING *
+), added AS (
+    INSERT INTO click_deltas
+    SELECT program_id, date_bin('15 minutes', clicked_at, 'epoch'), link_id, influencer_id, campaign_id, channel,
+           post_id, country, device, count(*) FILTER (WHERE NOT is_bot), count(*) FILTER (WHERE is_bot)
+    FROM new
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+)
+SELECT count(*) FROM new;
 
 -- name: add_dead_letters
 INSERT INTO dead_letters (reason, detail, data, journal_id, segment)

@@ -4,10 +4,10 @@ VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (key) DO NOTHING
 
 -- name: by_key
-SELECT program_id, key, currency, timezone, click_id_param, webhook_secrets FROM programs WHERE key = $1
+SELECT program_id, key, currency, timezone, click_id_param, gross_margin, webhook_secrets FROM programs WHERE key = $1
 
 -- name: by_api_key
-SELECT program_id, key, currency, timezone, click_id_param, webhook_secrets
+SELECT program_id, key, currency, timezone, click_id_param, gross_margin, webhook_secrets
 FROM programs JOIN api_keys USING (program_id)
 WHERE key_hash = $1
 

@@ -1,0 +1,146 @@
+"""Sums of clicks, kept equal to their rows: in every snapshot, rollups + deltas = clicks."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from attribution.domain.ids import ProgramId
+from attribution.domain.periods import Grain
+
+from .postgres import Database
+from .statements import statements
+
+if TYPE_CHECKING:
+    from .postgres import Connection
+
+_SQL = statements("rollups")
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """A table of sums by `dimensions`, for each bucket of each of the `grains`."""
+
+    table: str
+    dimensions: tuple[str, ...]
+    grains: tuple[Grain, ...]
+
+    def sql(self, statement: str) -> str:
+        return _SQL[statement].format(rollup=self.table, dimensions=", ".join(self.dimensions))
+
+
+# The smallest first: the first that has the dimensions of a question answers it. By link there are as many days as
+# clicks, so days are read from the rows.
+CLICK_ROLLUPS: Final = (
+    Rollup("clicks_by_time", ("campaign_id", "channel"), tuple(Grain)),
+    Rollup(
+        "clicks_by_influencer",
+        ("influencer_id", "campaign_id", "channel"),
+        (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY),
+    ),
+    Rollup(
+        "clicks_by_audience",
+        ("country", "device", "campaign_id", "channel"),
+        (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY),
+    ),
+    Rollup(
+        "clicks_by_link",
+        ("link_id", "influencer_id", "campaign_id", "channel", "post_id"),
+        (Grain.YEAR, Grain.MONTH),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """`clicks` and `bot_clicks`: how many more than the rows the rollup has."""
+
+    rollup: str
+    grain: Grain
+    bucket: datetime
+    dimensions: tuple[Any, ...]
+    clicks: int
+    bot_clicks: int
+
+
+class Rollups:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def waiting(self, limit: int) -> int:
+        """How many deltas are not rolled up yet, counted up to `limit`."""
+        async with self._database.connection() as connection:
+            return int(await connection.fetchval(_SQL["waiting"], limit))
+
+    async def roll_up(self, limit: int) -> int:
+        """Moves up to `limit` deltas into the rollups; returns how many. None while another process does it."""
+        async with self._leading() as connection:
+            if connection is None:
+                return 0
+            await connection.execute(_SQL["stage"])
+            tag = await connection.execute(_SQL["take"], limit)
+            taken = int(tag.rsplit(" ", 1)[1])
+            if taken:
+                await _add(connection)
+            return taken
+
+    async def outdated(self) -> list[ProgramId]:
+        """Programmes whose rollups are of another time zone, or were never made."""
+        async with self._database.connection() as connection:
+            return [ProgramId(row["program_id"]) for row in await connection.fetch(_SQL["to_rebuild"])]
+
+    async def rebuild(self, program_id: ProgramId) -> bool:
+        """Anew from the rows, in the programme's time zone of now, while the service runs.
+
+        Readers see the old rollups until all is done. False while another process rolls up.
+        """
+        async with self._leading(isolation="repeatable_read") as connection:
+            if connection is None:
+                return False
+            await connection.execute(_SQL["stage"])
+            await connection.execute(_SQL["begin_rebuild"], program_id)
+            # What this transaction sees of deltas are clicks that it sees too; later ones stay deltas.
+            await connection.execute(_SQL["drop_deltas"], program_id)
+            for rollup in CLICK_ROLLUPS:
+                await connection.execute(rollup.sql("drop"), program_id)
+            await connection.execute(_SQL["take_rows"], program_id)
+            await _add(connection)
+            return True
+
+    async def mismatches(self, program_id: ProgramId, limit: int) -> list[Mismatch]:
+        """Where rollups and rows differ, of one state of the database. Reads all rows of the programme."""
+        found: list[Mismatch] = []
+        async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
+            zone = await connection.fetchval(_SQL["zone"], program_id)
+            for rollup in CLICK_ROLLUPS if zone is not None else ():
+                rows = await connection.fetch(
+                    rollup.sql("compare"), program_id, zone, list(rollup.grains), limit - len(found)
+                )
+                found += [
+                    Mismatch(
+                        rollup.table,
+                        Grain(row["grain"]),
+                        row["bucket"],
+                        tuple(row[name] for name in rollup.dimensions),
+                        row["clicks"],
+                        row["bot_clicks"],
+                    )
+                    for row in rows
+                ]
+        return found
+
+    @asynccontextmanager
+    async def _leading(self, **options: Any) -> "AsyncIterator[Connection | None]":
+        async with self._database.transaction(**options) as connection:
+            yield connection if await connection.fetchval(_SQL["lead"]) else None
+
+
+async def _add(connection: "Connection") -> None:
+    for rollup in CLICK_ROLLUPS:
+        await connection.execute(rollup.sql("add"), list(rollup.grains))
+
+
+def rollup_for(columns: Collection[str], grains: Collection[Grain]) -> Rollup | None:
+    """The smallest that has all columns and one of the grains; None: only the rows have them."""
+    return next((r for r in CLICK_ROLLUPS if set(columns) <= set(r.dimensions) and set(grains) & set(r.grains)), None)

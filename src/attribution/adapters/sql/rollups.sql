@@ -1,0 +1,81 @@
+-- name: lead
+-- One process rolls up at a time; the others stand by.
+SELECT pg_try_advisory_xact_lock(hashtext('attribution.rollups'));
+
+-- name: to_rebuild
+SELECT program_id FROM programs WHERE rolled_up_in IS DISTINCT FROM timezone ORDER BY program_id;
+
+-- name: stage
+CREATE TEMP TABLE IF NOT EXISTS taken_deltas (LIKE click_deltas) ON COMMIT DELETE ROWS;
+
+-- name: take
+-- Deltas of a programme without rollups wait for them: its rebuilding counts them with their rows.
+WITH taken AS (
+    DELETE FROM click_deltas
+    WHERE ctid = ANY(ARRAY(
+        SELECT d.ctid
+        FROM click_deltas d JOIN programs p USING (program_id)
+        WHERE p.rolled_up_in = p.timezone
+        LIMIT $1
+    ))
+    RETURNING *
+)
+INSERT INTO taken_deltas
+SELECT program_id, at, link_id, influencer_id, campaign_id, channel, post_id, country, device,
+       sum(clicks), sum(bot_clicks)
+FROM taken
+GROUP BY program_id, at, link_id, influencer_id, campaign_id, channel, post_id, country, device;
+
+-- name: waiting
+SELECT count(*) FROM (SELECT FROM click_deltas LIMIT $1) f;
+
+-- name: add
+INSERT INTO {rollup} AS r (program_id, grain, bucket, {dimensions}, clicks, bot_clicks)
+SELECT t.program_id, g.grain, date_trunc(g.grain, t.at, p.rolled_up_in), {dimensions}, sum(clicks), sum(bot_clicks)
+FROM taken_deltas t JOIN programs p USING (program_id) CROSS JOIN unnest($1::text[]) AS g (grain)
+GROUP BY t.program_id, g.grain, date_trunc(g.grain, t.at, p.rolled_up_in), {dimensions}
+ON CONFLICT (program_id, grain, bucket, {dimensions}) DO UPDATE SET
+    clicks = r.clicks + excluded.clicks, bot_clicks = r.bot_clicks + excluded.bot_clicks;
+
+-- name: begin_rebuild
+UPDATE programs SET rolled_up_in = timezone WHERE program_id = $1;
+
+-- name: drop_deltas
+DELETE FROM click_deltas WHERE program_id = $1;
+
+-- name: drop
+DELETE FROM {rollup} WHERE program_id = $1;
+
+-- name: take_rows
+INSERT INTO taken_deltas
+SELECT program_id, date_bin('15 minutes', clicked_at, 'epoch'), link_id, influencer_id, campaign_id, channel, post_id,
+       country, device, count(*) FILTER (WHERE NOT is_bot), count(*) FILTER (WHERE is_bot)
+FROM clicks
+WHERE program_id = $1
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
+
+-- name: compare
+-- What the rollup, with the deltas, has more than the rows, by bucket and dimensions; nothing when all is right.
+SELECT grain, bucket, {dimensions}, sum(clicks)::bigint AS clicks, sum(bot_clicks)::bigint AS bot_clicks
+FROM (
+    SELECT grain, bucket, {dimensions}, clicks, bot_clicks
+    FROM {rollup}
+    WHERE program_id = $1
+    UNION ALL
+    SELECT g.grain, date_trunc(g.grain, at, $2), {dimensions}, clicks, bot_clicks
+    FROM click_deltas CROSS JOIN unnest($3::text[]) AS g (grain)
+    WHERE program_id = $1
+    UNION ALL
+    SELECT g.grain, date_trunc(g.grain, clicked_at, $2), {dimensions},
+           -count(*) FILTER (WHERE NOT is_bot), -count(*) FILTER (WHERE is_bot)
+    FROM clicks CROSS JOIN unnest($3::text[]) AS g (grain)
+    WHERE program_id = $1
+    GROUP BY g.grain, date_trunc(g.grain, clicked_at, $2), {dimensions}
+) f
+GROUP BY grain, bucket, {dimensions}
+HAVING sum(clicks) <> 0 OR sum(bot_clicks) <> 0
+ORDER BY grain, bucket
+LIMIT $4;
+
+-- name: zone
+SELECT rolled_up_in FROM programs WHERE program_id = $1;

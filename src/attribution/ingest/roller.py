@@ -1,0 +1,53 @@
+"""Keeps the rollups short behind the rows; what is not in them yet is read from the deltas."""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from attribution import metrics
+from attribution.adapters.rollups import Rollups
+from attribution.errors import AttributionError
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RollerPolicy:
+    """Few deltas are cheaper to read than to roll up: they wait until there are `enough`, or for `most_s`."""
+
+    enough: int = 20_000
+    at_once: int = 200_000
+    poll_s: float = 1.0
+    most_s: float = 30.0
+
+
+class Roller:
+    def __init__(self, rollups: Rollups, policy: RollerPolicy) -> None:
+        self._rollups = rollups
+        self._policy = policy
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        loop = asyncio.get_running_loop()
+        rolled_up_at = 0.0
+        while True:
+            due = loop.time() >= rolled_up_at + self._policy.most_s
+            try:
+                if await self.step(due=due):
+                    rolled_up_at = loop.time()
+                    continue
+            except AttributionError as error:
+                _log.warning("rolling_up_interrupted", error=str(error))
+            await asyncio.sleep(self._policy.poll_s)
+
+    async def step(self, *, due: bool) -> bool:
+        """Whether something was rolled up."""
+        for program_id in await self._rollups.outdated():
+            await self._rollups.rebuild(program_id)
+            _log.info("rollups_rebuilt", program_id=program_id)
+        if not due and await self._rollups.waiting(self._policy.enough) < self._policy.enough:
+            return False
+        moved = await self._rollups.roll_up(self._policy.at_once)
+        metrics.DELTAS_ROLLED_UP.inc(moved)
+        return moved > 0
