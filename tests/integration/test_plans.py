@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest_asyncio
@@ -13,6 +15,9 @@ from tests.support.worlds import found_program
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.statements import statements
+from attribution.adapters.stats_sql import Question, sums_statement
+from attribution.domain.ids import ProgramId
+from attribution.domain.measures import Dimension, Sum
 from attribution.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,8 +92,12 @@ class Plan:
 
 async def explain(connection: "Connection", noun: str, name: str, *arguments: object) -> Plan:
     """Of the statement as it is when it really runs."""
+    return await explain_sql(connection, statements(noun)[name], *arguments)
+
+
+async def explain_sql(connection: "Connection", sql: str, *arguments: object) -> Plan:
     prefix = "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, FORMAT JSON) "
-    return Plan(orjson.loads(await connection.fetchval(prefix + statements(noun)[name], *arguments)))
+    return Plan(orjson.loads(await connection.fetchval(prefix + sql, *arguments)))
 
 
 def of_orders(customer: str | None = "c7") -> tuple[list[Any], ...]:
@@ -173,8 +182,14 @@ async def test_an_audit_of_a_day_looks_into_its_conversions_and_their_entries(co
 
 async def test_stats_of_a_day_look_into_its_month(connection: "Connection") -> None:
     """And into the conversions of the day by their moment."""
-    day = (OCCURRED, OCCURRED + timedelta(days=1))
-    plan = await explain(connection, "stats", "rows", 1, *day, "EUR", "UTC", ["influencer"], {})
-    assert not plan.scanned_whole
-    assert {name for name in plan.reached if name.startswith("clicks_")} == {"clicks_2026_03"}
-    assert {"conversions_occurred", "credit_entries_conversion"} <= plan.indexes
+    question = Question(
+        ProgramId(1), "EUR", Decimal(1), ZoneInfo("UTC"), OCCURRED, OCCURRED + timedelta(days=1),
+        [Dimension.INFLUENCER], {}, set(Sum),
+    )  # fmt: skip
+    for rolled_up in (False, True):
+        statement = sums_statement(question, rolled_up=rolled_up)
+        plan = await explain_sql(connection, statement.sql, *statement.values)
+        assert not {"conversions", "credit_entries"} & plan.scanned_whole
+        months = {name for name in plan.reached | plan.scanned_whole if name.startswith("clicks_2")}
+        assert months == (set() if rolled_up else {"clicks_2026_03"})
+        assert {"conversions_occurred", "credit_entries_conversion"} <= plan.indexes

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -28,8 +28,10 @@ _STATEMENTS = (
     "ALTER TABLE clicks ADD COLUMN country text, ADD COLUMN device text",
     "ALTER TABLE programs ADD COLUMN rolled_up_in text",
     "UPDATE programs SET rolled_up_in = timezone",
-    "COMMENT ON COLUMN programs.rolled_up_in IS"
-    " 'the time zone of the buckets of its rollups; another one than its own, or null: they are not to be used'",
+    """
+COMMENT ON COLUMN programs.rolled_up_in IS
+    'the time zone of the buckets of its rollups; another one than its own, or null: they are not to be used'
+""",
     """
 CREATE TABLE click_deltas (
     program_id    bigint NOT NULL,
@@ -45,8 +47,10 @@ CREATE TABLE click_deltas (
     bot_clicks    integer NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 100000)
 """,
-    "COMMENT ON TABLE click_deltas IS"
-    " 'committed with their clicks, gone when they are in the rollups: rollups + deltas = clicks in every snapshot'",
+    """
+COMMENT ON TABLE click_deltas IS
+    'committed with their clicks, gone when they are in the rollups: rollups + deltas = clicks in every snapshot'
+""",
     "COMMENT ON COLUMN click_deltas.at IS 'the quarter of an hour, as no zone has finer offsets'",
     *(
         _ROLLUP.format(name=name, columns=columns, key=", ".join(c.split()[0] for c in columns.split(", ")))
