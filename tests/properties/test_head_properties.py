@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from attribution.entrypoints.http_protocol import BoundedHttpProtocol, Sweeper
-from attribution.redirect.head import HeadReader
+from attribution.redirect.head import HeadReader, KnownHeads
 from attribution.redirect.tap import Tap
 
 NAMES = [
@@ -25,6 +25,15 @@ VALUES = [
     b"a=1; attribution_visitor=x; b=2", b"attribution_visitor=bad!", b"attribution_visitor=", b"https://L.Example/p?q",
     b"//no", b"203.0.113.9, 10.0.0.1", b"1", b"0", b"prefetch", b"*/*", b"keep-alive", b"Keep-Alive, close", b"close",
     b"chunked", b"100-continue", b"websocket", b"\xff\xfe", b"a\tb", b"", b"x" * 3000,
+]  # fmt: skip
+COOKIES = [
+    b"attribution_visitor=" + VISITOR, b"attribution_visitor=other", b"attribution_visitor=bad!", b"attribution_visitor=",
+    b"a=1; attribution_visitor=x", b"a=1", b"", b"attribution_visitor=x\r\nContent-Length: 5",
+    b"attribution_visitor=x\r\nCookie: attribution_visitor=y", b"attribution_visitor=x\r\n\r\n", b"a\r\nSec-GPC: 1",
+]  # fmt: skip
+HEADS_OF_ONE_BROWSER = [
+    b"Host: a.example", b"Referer: https://a.example/", b"Sec-GPC: 1", b"Cookie: attribution_visitor=first",
+    b"X-Forwarded-For: 203.0.113.9",
 ]  # fmt: skip
 SPACES = [b"", b" ", b"\t", b" \t "]
 TARGETS = [
@@ -139,7 +148,7 @@ def test_the_fast_lane_reads_what_the_general_parser_reads(
     loop: asyncio.AbstractEventLoop, sent: list[bytes]
 ) -> None:
     """Of any bytes it makes the same tap as the general parser or none at all, also of what it remembers."""
-    reader = HeadReader(tap_reader())
+    reader = HeadReader(KnownHeads(tap_reader()))
     for data in [*sent, *sent]:
         tap = reader.read(data)
         if tap is None:
@@ -155,6 +164,25 @@ def test_the_fast_lane_reads_what_the_general_parser_reads(
 
 
 @given(
+    st.lists(st.sampled_from(HEADS_OF_ONE_BROWSER), max_size=2),
+    st.lists(st.one_of(st.sampled_from(COOKIES), st.binary(max_size=6)), min_size=2, max_size=4),
+    st.lists(st.sampled_from(HEADS_OF_ONE_BROWSER), max_size=2),
+)
+def test_what_a_connection_sent_before_changes_nothing(
+    loop: asyncio.AbstractEventLoop, before: list[bytes], cookies: list[bytes], after: list[bytes]
+) -> None:
+    """A browser's head comes again with another cookie, or with what only looks like one."""
+    reader = HeadReader(KnownHeads(tap_reader()))
+    for cookie in cookies:
+        data = b"\r\n".join([b"GET /anna HTTP/1.1", *before, b"Cookie: " + cookie, *after, b"", b""])
+        tap = reader.read(data)
+        alone = HeadReader(KnownHeads(tap_reader())).read(data)
+        assert (tap and facts(tap)) == (alone and facts(alone))
+        if tap is not None:
+            assert parsed(data, loop) is not None
+
+
+@given(
     st.lists(
         st.tuples(
             st.sampled_from([b"Host", b"User-Agent", b"Cookie", b"Referer", b"Sec-GPC", b"Accept"]),
@@ -167,4 +195,4 @@ def test_the_fast_lane_reads_what_the_general_parser_reads(
 def test_what_browsers_send_is_plain(headers: list[tuple[bytes, bytes]]) -> None:
     """No usual head is left to the general parser."""
     head = b"".join(b"%b: %b\r\n" % header for header in headers)
-    assert HeadReader(tap_reader()).read(b"GET /anna?a=1 HTTP/1.1\r\n" + head + b"\r\n") is not None
+    assert HeadReader(KnownHeads(tap_reader())).read(b"GET /anna?a=1 HTTP/1.1\r\n" + head + b"\r\n") is not None

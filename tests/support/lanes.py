@@ -23,7 +23,7 @@ from attribution.domain.links import Link
 from attribution.entrypoints.application import Application
 from attribution.entrypoints.http_protocol import BoundedHttpProtocol, Sweeper, http_protocol
 from attribution.journal import Corrupt, Journal, JournalDirectory, JournalPolicy, split_frames
-from attribution.redirect.head import HeadReader
+from attribution.redirect.head import KnownHeads
 from attribution.redirect.lane import RedirectLane
 from attribution.redirect.link_cache import LinkCache, LinkCachePolicy
 from attribution.redirect.recorder import ClickRecorder
@@ -128,7 +128,7 @@ class LaneServer:
         for slug in WARM:
             await links.find(slug)
         lane = RedirectLane(tap_reader(), links, make_answerer(), ClickRecorder(self._journal, self._sync))
-        application = Application(lane, api, HeadReader(tap_reader()))
+        application = Application(lane, api, KnownHeads(tap_reader()))
 
         async def counted(scope: Any, receive: Any, send: Any) -> None:
             self.asgi_requests += 1

@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 from attribution.entrypoints import http_protocol as ours
 from attribution.entrypoints.application import Application
 from attribution.entrypoints.http_protocol import RELIED_ON, BoundedHttpProtocol, FastLaneProtocol, Sweeper
-from attribution.redirect.head import HeadReader
+from attribution.redirect.head import KnownHeads
 
 REVIEWED = "0.54.0"
 GET = b"GET /a?b HTTP/1.1\r\nA: b\r\n\r\n"
@@ -243,7 +243,7 @@ async def test_a_cycle_that_is_told_to_be_disconnected_writes_nothing(
 @pytest.fixture
 def made() -> Application:
     lane: Any = None
-    return Application(lane, application, HeadReader(tap_reader()))
+    return Application(lane, application, KnownHeads(tap_reader()))
 
 
 def test_the_fast_lane_where_it_was_reviewed(made: Application) -> None:

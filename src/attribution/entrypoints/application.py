@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from attribution.domain.links import RESERVED_SLUGS
-from attribution.redirect.head import HeadReader
+from attribution.redirect.head import KnownHeads
 from attribution.redirect.lane import RedirectLane
 
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
@@ -13,7 +13,7 @@ _RESERVED = re.compile(b"/(?:" + b"|".join(re.escape(slug.encode()) for slug in 
 
 
 class Application:
-    def __init__(self, redirect: RedirectLane, api: ASGIApplication, heads: HeadReader) -> None:
+    def __init__(self, redirect: RedirectLane, api: ASGIApplication, heads: KnownHeads) -> None:
         self.heads = heads
         self.redirect = redirect
         self._api = api

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from attribution.redirect.head import HeadReader
+from attribution.redirect.head import HeadReader, KnownHeads
 from attribution.redirect.lane import RedirectLane
 
 from .application import Application
@@ -313,11 +313,11 @@ class FastLaneProtocol(BoundedHttpProtocol):
     """Answers plain taps itself."""
 
     def __init__(
-        self, lane: RedirectLane, reader: HeadReader, server_headers: ServerHeaders, *args: Any, **options: Any
+        self, lane: RedirectLane, heads: KnownHeads, server_headers: ServerHeaders, *args: Any, **options: Any
     ) -> None:
         super().__init__(*args, **options)
         self._lane = lane
-        self._read = reader.read
+        self._read = HeadReader(heads).read
         self._server_headers = server_headers
         self._address = b""
         self._parser_has_it = False

@@ -26,7 +26,7 @@ from attribution.domain.click_id import ClickTokens
 from attribution.redirect.address import AddressKeeper
 from attribution.redirect.agents import AgentClassifier
 from attribution.redirect.answerer import Answerer
-from attribution.redirect.head import HeadReader
+from attribution.redirect.head import KnownHeads
 from attribution.redirect.importer import ClickImporter
 from attribution.redirect.lane import RedirectLane
 from attribution.redirect.link_cache import LinkCache, LinkCachePolicy
@@ -119,7 +119,7 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> Application
         readiness=ReadinessCheck(database, links, recorder),
         metrics=metrics.exposition,
     )
-    return Application(RedirectLane(taps, cache, answerer, recorder), build_api(services), HeadReader(taps))
+    return Application(RedirectLane(taps, cache, answerer, recorder), build_api(services), KnownHeads(taps))
 
 
 async def _warm_up(cache: LinkCache) -> None:

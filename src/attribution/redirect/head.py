@@ -17,9 +17,8 @@ _END: Final = b"\r\n\r\n"
 _LINE_END: Final = b"\r\n"
 _COOKIE: Final = b"\r\nCookie: "
 _REFERER: Final = b"\r\nReferer: "
-_VISITOR: Final = VISITOR_COOKIE + b"="
-_VISITOR_MAX_LENGTH: Final = 64
-_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_OUR_COOKIE: Final = re.compile(re.escape(VISITOR_COOKIE) + rb"=([A-Za-z0-9_-]{1,64})")
+_NOTHING_YET: Final = b"\0"
 _REQUEST: Final = re.compile(rb"GET /([A-Za-z0-9_-]{1,64})(?:\?([!\"$-~]*))? HTTP/1\.1")
 _TEXT: Final = re.compile(rb"[\t -~\x80-\xff]*")
 _LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)")
@@ -31,8 +30,8 @@ _KEPT_MAX: Final = 4096
 _KEPT_MAX_BYTES: Final = 2048
 
 
-class HeadReader:
-    """Remembers at most `_KEPT_MAX` heads of either kind, then begins anew."""
+class KnownHeads:
+    """What heads said before, shared by all connections: at most `_KEPT_MAX` of either kind, then begun anew."""
 
     def __init__(self, taps: TapReader) -> None:
         self._taps = taps
@@ -41,26 +40,9 @@ class HeadReader:
         self._makes: dict[bytes, Said] = {}
         """By all but these and the referrer: what browsers of one make have in common."""
 
-    def read(self, data: bytes) -> Tap | None:
-        """None: not a plain GET of a link."""
-        if data[-4:] != _END or len(data) > _HEAD_MAX_BYTES:
-            return None
-        end = data.find(_LINE_END)
-        request = _REQUEST.fullmatch(data, 0, end)
-        if request is None:
-            return None
-        head, cookie, after = data[end:].partition(_COOKIE)
-        visitor: bytes | None = b""
-        if cookie:
-            value, line_end, after = after.partition(_LINE_END)
-            visitor = _visitor(value)
-            head += line_end + after
-        said = self._known.get(head) or self._understand(head)
-        # Two cookie headers are rare enough to be left to the general parser.
-        if said is None or visitor is None or (said.visitor and cookie):
-            return None
-        slug, query = request[1].decode(), request[2] or b""
-        return Tap("GET", slug, query, said, visitor or said.visitor) if slug not in RESERVED_SLUGS else None
+    def said(self, head: bytes) -> Said | None:
+        """`head`: from the end of its first line on, without the cookie. None: not plain."""
+        return self._known.get(head) or self._understand(head)
 
     def _understand(self, head: bytes) -> Said | None:
         before, referer, after = head.partition(_REFERER)
@@ -71,8 +53,7 @@ class HeadReader:
         if said is None or said.referrer_host or _TEXT.fullmatch(value) is None:
             return None
         said = said._replace(referrer_host=referrer_host_of(value.strip(b" \t")))
-        if not (said.visitor or said.forwarded_for):
-            _keep(self._known, head, said)
+        _keep(self._known, head, said)
         return said
 
     def _of_make(self, head: bytes) -> Said | None:
@@ -82,18 +63,54 @@ class HeadReader:
             if headers is None:
                 return None
             said = self._taps.said(headers)
-            if not (said.visitor or said.forwarded_for):
-                _keep(self._makes, head, said)
-                _keep(self._known, head, said)
+            _keep(self._makes, head, said)
+            _keep(self._known, head, said)
         return said
+
+
+class HeadReader:
+    """Of one connection. What its browser sends again, one comparison recognises."""
+
+    def __init__(self, heads: KnownHeads) -> None:
+        self._heads = heads
+        self._before = self._after = _NOTHING_YET
+        """The last head round its cookie, without the first line, and what it said but for the cookie."""
+        self._said = Said()
+
+    def read(self, data: bytes) -> Tap | None:
+        """None: not a plain GET of a link."""
+        end = data.find(_LINE_END)
+        request = _REQUEST.fullmatch(data, 0, end)
+        if request is None or data[-4:] != _END or len(data) > _HEAD_MAX_BYTES:
+            return None
+        slug = request[1].decode()
+        if slug in RESERVED_SLUGS:
+            return None
+        query = request[2] or b""
+        if data.startswith(self._before, end) and data.endswith(self._after):
+            cookie = _OUR_COOKIE.fullmatch(data, end + len(self._before), len(data) - len(self._after))
+            if cookie is not None:
+                return Tap("GET", slug, query, self._said, cookie[1])
+        return self._read(slug, query, data[end:])
+
+    def _read(self, slug: str, query: bytes, head: bytes) -> Tap | None:
+        before, cookie, after = head.partition(_COOKIE)
+        if not cookie:
+            said = self._heads.said(head)
+            return Tap("GET", slug, query, said, said.visitor) if said is not None else None
+        value, line_end, after = after.partition(_LINE_END)
+        after = line_end + after
+        said, visitor = self._heads.said(before + after), _visitor(value)
+        # Two cookie headers are rare enough to be left to the general parser.
+        if said is None or visitor is None or said.visitor:
+            return None
+        if _may_keep(head, said):
+            self._before, self._after, self._said = before + cookie, after, said
+        return Tap("GET", slug, query, said, visitor)
 
 
 def _visitor(cookie: bytes) -> bytes | None:
     """Empty for none; None: not plain."""
-    if cookie.startswith(_VISITOR) and 0 < len(cookie) - len(_VISITOR) <= _VISITOR_MAX_LENGTH:
-        visitor = cookie[len(_VISITOR) :]
-        if not visitor.translate(None, _ALPHABET):
-            return visitor
     return visitor_in((cookie,)) if _TEXT.fullmatch(cookie) is not None else None
 
 
@@ -112,7 +129,11 @@ def _headers(head: bytes) -> list[tuple[bytes, bytes]] | None:
 
 
 def _keep(heads: dict[bytes, Said], head: bytes, said: Said) -> None:
-    if len(head) <= _KEPT_MAX_BYTES:
+    if _may_keep(head, said):
         if len(heads) >= _KEPT_MAX:
             heads.clear()
         heads[head] = said
+
+
+def _may_keep(head: bytes, said: Said) -> bool:
+    return len(head) <= _KEPT_MAX_BYTES and not (said.visitor or said.forwarded_for)
