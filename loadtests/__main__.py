@@ -12,6 +12,9 @@ from .report import heading, recorded
 SCENARIOS = (
     "redirects",
     "latency",
+    "growth",
+    "memory",
+    "attack",
     "consumer",
     "end_to_end",
 )

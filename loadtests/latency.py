@@ -14,13 +14,12 @@ from . import yardsticks
 from .browser import requests
 from .open_loop import Latencies, OpenLoop
 from .report import Table
-from .service import Backend, backend, make_links, server
+from .service import Backend, backend, make_links, server, warm
 from .wrk import tap
 
 LINKS = 100_000
 _ROUNDS = 5
 _OUTAGE_ROUNDS = 3
-_WARM_UP_S = 15
 _BEFORE_OUTAGE_S = 0.5
 _RECOVERY_S = 5
 _COLUMNS = ("server", "taps/s", "p50 ms", "p99 ms", "p99.9 ms", "p99 of nginx's", "failed", "generator busy")
@@ -34,10 +33,10 @@ async def run(directory: Path, seconds: int) -> list[Table]:
         with ExitStack() as stack:
             port, _ = stack.enter_context(server(servers))
             nginx = stack.enter_context(yardsticks.nginx(directory / "nginx", LINKS, access_log=True))
-            await asyncio.sleep(_WARM_UP_S)
+            await asyncio.to_thread(warm, port, LINKS)
             most = await asyncio.to_thread(tap, port, links=LINKS, pattern="random", seconds=seconds)
             rate = most.rate // 2
-            at_half = partial(OpenLoop(directory, _random_taps()).run, rate=rate, seconds=seconds)
+            at_half = partial(OpenLoop(directory, random_taps()).run, rate=rate, seconds=seconds)
             rounds = [await asyncio.to_thread(_both, at_half, port, nginx) for _ in range(_ROUNDS)]
             outages = {name: await _during(outage, servers, at_half, port) for name, outage in _OUTAGES.items()}
     ours, theirs = zip(*rounds, strict=True)
@@ -50,7 +49,7 @@ async def run(directory: Path, seconds: int) -> list[Table]:
     return [Table(title, _COLUMNS, rows)]
 
 
-def _random_taps() -> bytes:
+def random_taps() -> bytes:
     slugs = list(yardsticks.destinations(LINKS))
     return requests(Random(3).choices(slugs, k=LINKS))
 

@@ -13,7 +13,7 @@ from statistics import median
 from . import yardsticks
 from .processes import resident_mb
 from .report import Table
-from .service import backend, make_links, server
+from .service import backend, make_links, server, worker_pids
 from .wrk import Load, tap
 
 LINKS = 100_000
@@ -38,12 +38,8 @@ async def run(directory: Path, seconds: int) -> list[Table]:
             }
             await asyncio.sleep(_WARM_UP_S)
             tables = [await asyncio.to_thread(_measured, ports, pattern, seconds) for pattern in PATTERNS]
-            memory = resident_mb(int(_child(process.pid)))
+            memory = max(resident_mb(pid) for pid in worker_pids(process))
     return [*tables, Table("Ours after these runs", ("warm links", "MB"), [(f"{LINKS:,}", f"{memory:,.0f}")])]
-
-
-def _child(pid: int) -> str:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
 
 
 def _measured(ports: Mapping[str, int], pattern: str, seconds: int) -> Table:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from attribution.entrypoints.migrate import migrate
 from attribution.settings import Settings
 
 from .processes import SERVER_CORE, free_port, running
+from .wrk import tap
 from .yardsticks import DESTINATION
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Backend:
     redis_url: str
     postgres: EmbeddedPostgres
     valkey: EmbeddedValkey
+    settings: Mapping[str, str]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -40,6 +42,7 @@ class Backend:
             "REDIS_URL": self.redis_url,
             "DATA_DIR": str(self.directory / "data"),
             "ATTRIBUTION_LOG_LEVEL": "warning",
+            **self.settings,
         }
 
     async def execute(self, sql: str, *arguments: object) -> None:
@@ -58,11 +61,12 @@ class Backend:
 
 
 @asynccontextmanager
-async def backend(directory: Path) -> AsyncIterator[Backend]:
+async def backend(directory: Path, **environment: str) -> AsyncIterator[Backend]:
+    """`environment`: of the roles that run over it."""
     async with EmbeddedPostgres(directory / "postgres") as postgres, EmbeddedValkey(directory / "valkey") as valkey:
         settings = Settings(database_url=postgres.url, redis_url=valkey.url, data_dir=directory / "data")
         await asyncio.to_thread(migrate, settings)
-        yield Backend(directory, postgres.url, valkey.url, postgres, valkey)
+        yield Backend(directory, postgres.url, valkey.url, postgres, valkey, environment)
 
 
 async def make_links(backend: Backend, links: int) -> None:
@@ -99,3 +103,15 @@ def consumer(backend: Backend, *, core: int | None) -> "Iterator[subprocess.Pope
     log = backend.directory / "consumer.log"
     with running([*ATTRIBUTION, "worker"], core=core, env=backend.environment, log=log) as process:
         yield process
+
+
+def worker_pids(server: "subprocess.Popen[bytes]") -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()]
+
+
+def warm(port: int, links: int) -> None:
+    """Until each link was tapped, so that the worker holds them all; gives up on a machine that never gets there."""
+    for seconds in (2, 4, 8, 16, 32, 64, 128):
+        if tap(port, links=links, pattern="sequential", seconds=seconds).requests > 2 * links:
+            return
+    raise RuntimeError(f"{links} links are not warm yet")

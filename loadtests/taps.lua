@@ -3,6 +3,7 @@
 local links, pattern, visitors = 100000, "random", 1000
 local head_start = " HTTP/1.1\r\nHost: go.brand.example\r\n"
 local requests = {}
+local PREPARED = 100000 -- a million would fill the memory
 local chosen
 
 local function slug(number)
@@ -22,9 +23,11 @@ function init(args)
     cookies[visitor] = "\r\nCookie: attribution_visitor=" .. string.format("v%021d", visitor) .. "\r\n\r\n"
   end
   local count = pattern == "hot" and 1 or links
-  for number = 1, count do
-    requests[number] = "GET /" .. slug(number - 1) .. head_start .. headers .. cookies[(number * 7919) % visitors + 1]
+  local function made(number)
+    return "GET /" .. slug(number - 1) .. head_start .. headers .. cookies[(number * 7919) % visitors + 1]
   end
+  for number = 1, math.min(count, PREPARED) do requests[number] = made(number) end
+  setmetatable(requests, {__index = function(_, number) return made(number) end})
   local fifth = math.floor(links / 5)
   local random = math.random
   if pattern == "sequential" then

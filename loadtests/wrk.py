@@ -8,7 +8,8 @@ from pathlib import Path
 from .browser import HEADERS_FILE
 from .processes import LOAD_CORE
 
-_SCRIPT = Path(__file__).with_name("taps.lua")
+_TAPS, _DISTINCT = (Path(__file__).with_name(name) for name in ("taps.lua", "distinct.lua"))
+_LONGEST_S = 3600
 CONNECTIONS = 64
 
 
@@ -26,11 +27,22 @@ class Load:
         return self.requests / self.seconds
 
 
-def tap(port: int, *, links: int, pattern: str, seconds: int, visitors: int = 1000) -> Load:
+def tap(
+    port: int, *, links: int, pattern: str, seconds: int, visitors: int = 1000, connections: int = CONNECTIONS
+) -> Load:
+    return _run(_TAPS, port, seconds, connections, links, pattern, visitors)
+
+
+def distinct(port: int, *, kind: str, first: int, last: int, seconds: int = _LONGEST_S) -> Load:
+    """Taps number `first` to `last`, each with a link, slug, visitor, agent, referrer or address of its own."""
+    return _run(_DISTINCT, port, seconds, CONNECTIONS, kind, first, last)
+
+
+def _run(script: Path, port: int, seconds: int, connections: int, *arguments: object) -> Load:
     output = subprocess.run(
         [
-            "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT), f"http://127.0.0.1:{port}",
-            "--", str(HEADERS_FILE), str(links), pattern, str(visitors),
+            "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}",
+            "--", str(HEADERS_FILE), *map(str, arguments),
         ],
         check=True,
         capture_output=True,

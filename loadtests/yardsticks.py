@@ -25,12 +25,12 @@ def destinations(links: int) -> dict[str, str]:
 
 _NGINX = """
 daemon off;
-worker_processes 1;
+worker_processes {workers};
 pid {directory}/nginx.pid;
 error_log {directory}/error.log;
 events {{ worker_connections 1024; }}
 http {{
-    map_hash_max_size 262144;
+    map_hash_max_size {hash_size};
     map_hash_bucket_size 128;
     access_log {access_log};
     client_body_temp_path {directory}/body;
@@ -52,7 +52,9 @@ http {{
 
 
 @contextmanager
-def nginx(directory: Path, links: int, *, access_log: bool) -> Iterator[int]:
+def nginx(
+    directory: Path, links: int, *, access_log: bool, core: int | None = SERVER_CORE, workers: int = 1
+) -> Iterator[int]:
     """`return 302` from a map. Yields the port."""
     port = free_port()
     directory.mkdir(parents=True, exist_ok=True)
@@ -60,9 +62,12 @@ def nginx(directory: Path, links: int, *, access_log: bool) -> Iterator[int]:
     (directory / "links.map").write_text("".join(f"/{slug} {url};\n" for slug, url in destinations(links).items()))
     config = directory / "nginx.conf"
     log = f"{directory}/access.log" if access_log else "off"
-    config.write_text(_NGINX.format(directory=directory, port=port, access_log=log))
+    hash_size = max(262144, 4 * links)
+    config.write_text(
+        _NGINX.format(directory=directory, port=port, access_log=log, workers=workers, hash_size=hash_size)
+    )
     subprocess.run(["nginx", "-t", "-q", "-c", str(config)], check=True)
-    with running(["nginx", "-c", str(config)], core=SERVER_CORE, port=port):
+    with running(["nginx", "-c", str(config)], core=core, port=port):
         yield port
 
 

@@ -27,9 +27,11 @@ VALUES = [
     b"chunked", b"100-continue", b"websocket", b"\xff\xfe", b"a\tb", b"", b"x" * 3000,
 ]  # fmt: skip
 COOKIES = [
-    b"attribution_visitor=" + VISITOR, b"attribution_visitor=other", b"attribution_visitor=bad!", b"attribution_visitor=",
+    b"attribution_visitor=" + VISITOR, b"attribution_visitor=other", b"attribution_visitor=bad!",
+    b"attribution_visitor=",
     b"a=1; attribution_visitor=x", b"a=1", b"", b"attribution_visitor=x\r\nContent-Length: 5",
-    b"attribution_visitor=x\r\nCookie: attribution_visitor=y", b"attribution_visitor=x\r\n\r\n", b"a\r\nSec-GPC: 1",
+    b"attribution_visitor=x\r\nCookie: attribution_visitor=y", b"attribution_visitor=x\r\n\r\n",
+    b"a\r\nSec-GPC: 1",
 ]  # fmt: skip
 HEADS_OF_ONE_BROWSER = [
     b"Host: a.example", b"Referer: https://a.example/", b"Sec-GPC: 1", b"Cookie: attribution_visitor=first",
