@@ -27,7 +27,7 @@ async def run(directory: Path, seconds: int) -> list[Table]:
             most = await asyncio.to_thread(tap, port, links=LINKS, pattern="random", seconds=seconds)
             rate = most.rate * _SHARE // 1
             taps = partial(OpenLoop(directory, random_taps()).run, port, rate=rate, seconds=seconds)
-            attack = partial(distinct, port, kind="unknown slugs", last=10**9, seconds=seconds + 1)
+            attack = partial(distinct, port, kind="unknown slugs", seconds=seconds + 1)
             rows = [_row("alone", [await asyncio.to_thread(taps) for _ in range(_ROUNDS)], [])]
             loads, attacks = [], []
             for number in range(_ROUNDS):

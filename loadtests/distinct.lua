@@ -1,5 +1,5 @@
--- Taps of which none repeats another in one thing. Arguments: file of a browser's headers, kind, first, last number.
-local kind, number, last
+-- Taps of which none repeats another in one thing. Arguments: file of a browser's headers, kind, first number.
+local kind, number
 local headers
 
 local made = {
@@ -18,12 +18,11 @@ function init(args)
   local lines = {}
   for line in io.lines(args[1]) do lines[#lines + 1] = line end
   headers = table.concat(lines, "\r\n") .. "\r\n"
-  kind, number, last = args[2], tonumber(args[3]), tonumber(args[4])
+  kind, number = args[2], tonumber(args[3])
 end
 
 function request()
   number = number + 1
-  if number >= last then wrk.thread:stop() end
   local slug, line, others = made[kind](number)
   return "GET /" .. slug .. " HTTP/1.1\r\nHost: go.brand.example\r\n" .. others .. line .. "\r\n"
 end

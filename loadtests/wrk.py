@@ -9,7 +9,6 @@ from .browser import HEADERS_FILE
 from .processes import LOAD_CORE
 
 _TAPS, _DISTINCT = (Path(__file__).with_name(name) for name in ("taps.lua", "distinct.lua"))
-_LONGEST_S = 3600
 CONNECTIONS = 64
 
 
@@ -33,9 +32,9 @@ def tap(
     return _run(_TAPS, port, seconds, connections, links, pattern, visitors)
 
 
-def distinct(port: int, *, kind: str, first: int, last: int, seconds: int = _LONGEST_S) -> Load:
-    """Taps number `first` to `last`, each with a link, slug, visitor, agent, referrer or address of its own."""
-    return _run(_DISTINCT, port, seconds, CONNECTIONS, kind, first, last)
+def distinct(port: int, *, kind: str, first: int, seconds: int) -> Load:
+    """Taps from number `first` on, each with a link, slug, visitor, agent, referrer or address of its own."""
+    return _run(_DISTINCT, port, seconds, CONNECTIONS, kind, first)
 
 
 def _run(script: Path, port: int, seconds: int, connections: int, *arguments: object) -> Load:
