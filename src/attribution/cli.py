@@ -9,6 +9,7 @@ from typing import Any
 
 from . import logs
 from .domain.conversions import DEFAULT_SOURCE, PURCHASE
+from .domain.imports import IMPORT_KINDS
 from .domain.programs import DEFAULT_PROGRAM_KEY
 from .domain.rfc3339 import InstantError, parse_instant
 from .errors import AttributionError, SettingsError
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(_add(roles, "explain", _explain, "why an order's credit is what it is, as a page of text"))
     _add_audit(_add(roles, "audit", _audit, "prove that credits add up; status 1 where they do not"))
     _add_model(_add(roles, "model", _model, "credit the channels of a CSV file path;conversions;value;null, as CSV"))
+    _add_import(_add(roles, "import", _import, "a CSV into the database; each row is accepted or refused by itself"))
 
     internal = roles.add_parser("serve-worker")
     internal.add_argument("--fd", type=int, required=True)
@@ -130,6 +132,13 @@ def _add_model(role: argparse.ArgumentParser) -> None:
     role.add_argument("--skip-malformed", action="store_true", help="tell of malformed rows and use the others")
 
 
+def _add_import(role: argparse.ArgumentParser) -> None:
+    role.add_argument("kind", metavar="KIND", choices=IMPORT_KINDS, help=", ".join(IMPORT_KINDS))
+    role.add_argument("file", metavar="FILE", help="- is standard input")
+    role.add_argument("--program", metavar="KEY", default="default", help="a programme's key (default)")
+    role.add_argument("--at", metavar="MOMENT", help="of insights: when the figures were read, if no column says it")
+
+
 def _up(settings: Settings, options: argparse.Namespace) -> None:
     from .entrypoints.up import up
 
@@ -170,6 +179,12 @@ def _model(_: Settings, options: argparse.Namespace) -> None:
         nulls=options.nulls,
         skip_malformed=options.skip_malformed,
     )
+
+
+def _import(settings: Settings, options: argparse.Namespace) -> None:
+    from .entrypoints.imports import import_file
+
+    asyncio.run(import_file(settings, options.kind, options.file, options.program, options.at))
 
 
 def _list_dead_letters(settings: Settings, options: argparse.Namespace) -> None:

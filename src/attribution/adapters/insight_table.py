@@ -1,8 +1,8 @@
 """Insights of posts: running totals, append-only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from attribution.domain.ids import PostId, ProgramId
+from attribution.domain.ids import ProgramId
 from attribution.errors import NotFoundError
 
 from .postgres import Database, Row
@@ -30,12 +30,3 @@ class InsightTable:
         async with self._database.connection() as connection:
             if await connection.fetchval(_SQL["post"], program_id, post_id) is None:
                 raise NotFoundError
-
-    async def posts(self, program_id: ProgramId, forms: Mapping[str, Sequence[str]]) -> Mapping[str, PostId]:
-        """Reference -> its post, by the external ids or addresses that the reference may have there."""
-        pairs = [(reference, form) for reference, spelled in forms.items() for form in spelled]
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(
-                _SQL["posts"], program_id, [reference for reference, _ in pairs], [form for _, form in pairs]
-            )
-        return {row["reference"]: PostId(row["post_id"]) for row in rows}

@@ -19,6 +19,7 @@ from .codes import CODES
 from .commission_plans import COMMISSION_PLANS
 from .costs import COSTS
 from .fx_rates import fx_rates_router
+from .imports import imports_router
 from .influencers import INFLUENCERS
 from .insights import insights_router
 from .links import links_router
@@ -128,6 +129,7 @@ def build_api(services: Services) -> FastAPI:
         app.include_router(resource_router(resource, Objects(services.database, resource.table)))
     app.include_router(insights_router(services))
     app.include_router(fx_rates_router(services))
+    app.include_router(imports_router(services))
     app.include_router(links_router(services))
     app.include_router(clicks_router(services))
     app.include_router(refunds_router(services))

@@ -20,12 +20,13 @@ from .route import V1Route
 from .services import Services
 
 TOTAL_MAX = 10**15
-_AHEAD_MAX = timedelta(minutes=5)
+_AHEAD_MAX = timedelta(days=1)
+"""A day alone means its end, also today's."""
 
 
 def _not_ahead(at: datetime) -> datetime:
     if at > datetime.now(UTC) + _AHEAD_MAX:
-        raise ValueError("is in the future")
+        raise ValueError("is more than a day ahead")
     return at
 
 

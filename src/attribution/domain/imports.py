@@ -1,8 +1,8 @@
-"""Clicks that other trackers, apps and spreadsheets bring."""
+"""What other trackers, apps and spreadsheets bring: clicks, and files of objects and facts."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
+from enum import Enum, StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +25,20 @@ class ClickRejection(Enum):
     UNKNOWN_SLUG = "unknown_slug"
     IN_THE_FUTURE = "in_the_future"
     TOO_OLD = "too_old"
+
+
+class ImportKind(StrEnum):
+    """What a file may hold."""
+
+    INFLUENCERS = "influencers"
+    CAMPAIGNS = "campaigns"
+    POSTS = "posts"
+    LINKS = "links"
+    CODES = "codes"
+    INSIGHTS = "insights"
+    COSTS = "costs"
+    FX_RATES = "fx-rates"
+    COMMISSION_PLANS = "commission-plans"
+
+
+IMPORT_KINDS = tuple(str(kind) for kind in ImportKind)

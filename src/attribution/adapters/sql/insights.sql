@@ -57,17 +57,3 @@ LIMIT $4
 
 -- name: post
 SELECT post_id FROM posts WHERE program_id = $1 AND post_id = $2
-
--- name: posts
--- Of each reference the post whose external id it is, else the oldest of that address.
-SELECT DISTINCT ON (reference) reference, post_id
-FROM (
-    SELECT reference, post_id, 1 AS choice
-    FROM unnest($2::text[], $3::text[]) AS wanted (reference, form)
-    JOIN posts ON posts.program_id = $1 AND posts.external_id = form
-    UNION ALL
-    SELECT reference, post_id, 2
-    FROM unnest($2::text[], $3::text[]) AS wanted (reference, form)
-    JOIN posts ON posts.program_id = $1 AND posts.url = form
-) found
-ORDER BY reference, choice, post_id
