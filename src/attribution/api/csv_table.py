@@ -1,15 +1,24 @@
 """CSV as spreadsheets and platforms write it: comma, semicolon or tab; a BOM or none; quoted cells with newlines."""
 
 import csv
-import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO
+from typing import Final, TextIO, TypedDict
 
 from attribution.errors import FieldError, InvalidInputError
 
 LINE_MAX = 1024 * 1024
+
+
+class _Text(TypedDict):
+    encoding: str
+    errors: str
+    newline: str
+
+
+# Bytes that are not UTF-8 become half characters, which only their own row is refused for.
+CSV_TEXT: Final[_Text] = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
 _DELIMITERS = ",;\t"
 _QUOTED = re.compile(r'"[^"]*"')
 
@@ -31,9 +40,8 @@ class BadRow:
 class CsvTable:
     """Reads as it is iterated, a row at a time. Raises `InvalidInputError` for a header that is none."""
 
-    def __init__(self, binary: IO[bytes]) -> None:
-        # Bytes that are not UTF-8 become half characters, which only their own row is refused for.
-        text = io.TextIOWrapper(binary, "utf-8-sig", "surrogateescape", newline="")
+    def __init__(self, text: TextIO) -> None:
+        """`text`: opened with the `CSV_TEXT` options."""
         first = text.readline(LINE_MAX)
         self._reader = csv.reader(_lines(first, text), delimiter=_delimiter(first), strict=True)
         self.columns = _columns(self._next_row())
@@ -61,7 +69,7 @@ class CsvTable:
         return row if _is_text("".join(row.cells.values())) else BadRow(number, "is not UTF-8, or has a NUL")
 
 
-def _lines(first: str, text: io.TextIOWrapper) -> Iterator[str]:
+def _lines(first: str, text: TextIO) -> Iterator[str]:
     line = first
     while line:
         if len(line) >= LINE_MAX:

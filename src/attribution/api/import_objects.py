@@ -24,10 +24,6 @@ _NAMED = ("influencer", "campaign", "post")
 """Columns that name another object by its external id; a post by its address too."""
 
 
-async def nobody(_rows: Sequence[Row]) -> None:
-    pass
-
-
 class ObjectImporter:
     """A row without `external_id` gets one made of its content: the same row of the same file is the same object."""
 
@@ -37,7 +33,7 @@ class ObjectImporter:
         objects: Objects,
         references: References,
         program: Program,
-        created: Created = nobody,
+        created: Created,
     ) -> None:
         self._resource = resource
         self._objects = objects

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -20,21 +21,19 @@ from .campaigns import CAMPAIGNS
 from .codes import CODES
 from .commission_plans import COMMISSION_PLANS
 from .costs import COSTS
-from .csv_table import CsvTable
+from .csv_table import CSV_TEXT, CsvTable
 from .import_facts import FxRateImporter, InsightImporter
-from .import_objects import ObjectImporter, nobody
+from .import_objects import ObjectImporter
 from .importing import ImportCounts, Importer, RefusedRow, import_csv
 from .influencers import INFLUENCERS
-from .links import LINKS
+from .links import links_resource
 from .posts import POSTS
 from .problems import documented
 from .route import V1Route
 from .services import Services
 
 CSV_TYPES = ("text/csv", "text/tab-separated-values")
-_RESOURCES = {
-    resource.noun: resource for resource in (INFLUENCERS, CAMPAIGNS, POSTS, LINKS, CODES, COSTS, COMMISSION_PLANS)
-}
+_RESOURCES = {resource.noun: resource for resource in (INFLUENCERS, CAMPAIGNS, POSTS, CODES, COSTS, COMMISSION_PLANS)}
 
 
 class ImportResult(ImportCounts):
@@ -45,25 +44,32 @@ Publish = Callable[[int, Sequence[str]], Awaitable[None]]
 """Of a programme, the slugs that were made."""
 
 
-def build_importer(
-    kind: ImportKind, database: Database, program: Program, publish: Publish, at: str | None
-) -> Importer:
-    """Raises `InvalidInputError` for an `at` that is no moment."""
-    references = References(database)
-    if kind is ImportKind.INSIGHTS:
-        return InsightImporter(InsightTable(database), references, program, at)
-    if kind is ImportKind.FX_RATES:
-        return FxRateImporter(FxRateTable(database), program)
+@dataclass(frozen=True, slots=True)
+class Imports:
+    """Importers into one database; `base_url` is that of short links."""
 
-    async def publish_links(rows: Sequence[Row]) -> None:
-        await publish(program.program_id, [row["slug"] for row in rows])
+    database: Database
+    base_url: str
+    publish: Publish
 
-    resource = _RESOURCES[kind]
-    created = publish_links if kind is ImportKind.LINKS else nobody
-    return ObjectImporter(resource, Objects(database, resource.table), references, program, created)
+    def importer(self, kind: ImportKind, program: Program, at: str | None) -> Importer:
+        """Raises `InvalidInputError` for an `at` that is no moment."""
+        references = References(self.database)
+        if kind is ImportKind.INSIGHTS:
+            return InsightImporter(InsightTable(self.database), references, program, at)
+        if kind is ImportKind.FX_RATES:
+            return FxRateImporter(FxRateTable(self.database), program)
+        resource = links_resource(self.base_url) if kind is ImportKind.LINKS else _RESOURCES[kind]
+
+        async def created(rows: Sequence[Row]) -> None:
+            if kind is ImportKind.LINKS:
+                await self.publish(program.program_id, [row["slug"] for row in rows])
+
+        return ObjectImporter(resource, Objects(self.database, resource.table), references, program, created)
 
 
 def imports_router(services: Services) -> APIRouter:
+    imports = Imports(services.database, services.settings.base_url, services.links.publish)
     router = APIRouter(prefix="/v1/imports", tags=["imports"], route_class=V1Route)
 
     @router.post(
@@ -84,9 +90,11 @@ def imports_router(services: Services) -> APIRouter:
     ) -> object:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in CSV_TYPES:
             raise HTTPException(415, "the body must be text/csv")
-        importer = build_importer(kind, services.database, program, services.links.publish, at)
+        importer = imports.importer(kind, program, at)
         refused: list[RefusedRow] = []
-        counts = await import_csv(CsvTable(io.BytesIO(await request.body())), importer, refused.append)
+        counts = await import_csv(
+            CsvTable(io.TextIOWrapper(io.BytesIO(await request.body()), **CSV_TEXT)), importer, refused.append
+        )
         return ImportResult(**counts.model_dump(), refused=refused)
 
     return router

@@ -1,7 +1,6 @@
 """/v1/links: one at a time, or up to a thousand."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from secrets import choice
 from string import ascii_letters, digits
@@ -86,7 +85,6 @@ class BulkResults(BaseModel):
     results: list[Made | Failed]
 
 
-LINKS = Resource("links", "a link", NewLink, Link, LinkChanges)
 Wanted = tuple[Program, dict[str, Any]]
 
 
@@ -107,14 +105,16 @@ async def _create_each(objects: Objects, wanted: list[Wanted | AttributionError]
     return [next(made) if isinstance(want, tuple) else want for want in wanted]
 
 
-def links_router(services: Services) -> APIRouter:
-    objects = Objects(services.database, LINKS.noun)
-    base_url = services.settings.base_url
-
+def links_resource(base_url: str) -> Resource:
     def present(row: Row) -> dict[str, Any]:
         return {**row, "short_url": f"{base_url}/{row['slug']}"}
 
-    links = replace(LINKS, present=present)
+    return Resource("links", "a link", NewLink, Link, LinkChanges, present)
+
+
+def links_router(services: Services) -> APIRouter:
+    links = links_resource(services.settings.base_url)
+    objects = Objects(services.database, links.table)
 
     async def edited(program: Program, row: Row) -> None:
         await services.links.publish(program.program_id, [row["slug"]])
@@ -149,7 +149,7 @@ def links_router(services: Services) -> APIRouter:
     def _result(index: int, outcome: Row | AttributionError) -> dict[str, Any] | Failed:
         if isinstance(outcome, AttributionError):
             return failed(index, outcome)
-        return {"index": index, **present(outcome)}
+        return {"index": index, **links.present(outcome)}
 
     router = APIRouter()
     router.include_router(bulk)

@@ -4,15 +4,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import IO
+from typing import TextIO
 
 from attribution.adapters.link_store import LinkStore
 from attribution.adapters.postgres import Database
 from attribution.adapters.programs import Programs
 from attribution.adapters.redis import open_redis
-from attribution.api.csv_table import CsvTable
+from attribution.api.csv_table import CSV_TEXT, CsvTable
 from attribution.api.importing import RefusedRow, import_csv
-from attribution.api.imports import Publish, build_importer
+from attribution.api.imports import Imports, Publish
 from attribution.domain.imports import ImportKind
 from attribution.errors import AttributionError
 from attribution.settings import Settings
@@ -27,9 +27,8 @@ async def import_file(settings: Settings, kind: str, file: str, program_key: str
         known = await Programs(database).by_key(program_key)
         if known is None:
             raise AttributionError(f"there is no programme {program_key!r}")
-        importer = build_importer(
-            ImportKind(kind), database, known.program, _publisher(settings, database, stack), at
-        )
+        imports = Imports(database, settings.base_url, _publisher(settings, database, stack))
+        importer = imports.importer(ImportKind(kind), known.program, at)
         refused = _Refused()
         counts = await import_csv(CsvTable(stack.enter_context(_opened(file))), importer, refused)
     _print(counts.model_dump_json())
@@ -78,9 +77,9 @@ async def _nobody(_program_id: int, _slugs: Sequence[str]) -> None:
     pass
 
 
-def _opened(file: str) -> IO[bytes]:
+def _opened(file: str) -> TextIO:
     try:
-        return Path("/dev/stdin" if file == "-" else file).open("rb")
+        return Path("/dev/stdin" if file == "-" else file).open(**CSV_TEXT)
     except OSError as error:
         raise AttributionError(f"{file}: {error.strerror}") from error
 
