@@ -12,9 +12,8 @@ from attribution.errors import InvalidInputError
 
 
 def table(content: str | bytes) -> CsvTable:
-    return CsvTable(
-        io.TextIOWrapper(io.BytesIO(content if isinstance(content, bytes) else content.encode()), **CSV_TEXT)
-    )
+    raw = content if isinstance(content, bytes) else content.encode()
+    return CsvTable(io.TextIOWrapper(io.BytesIO(raw), **CSV_TEXT))
 
 
 def rows(content: str | bytes) -> list[CsvRow | BadRow]:

@@ -92,9 +92,8 @@ def imports_router(services: Services) -> APIRouter:
             raise HTTPException(415, "the body must be text/csv")
         importer = imports.importer(kind, program, at)
         refused: list[RefusedRow] = []
-        counts = await import_csv(
-            CsvTable(io.TextIOWrapper(io.BytesIO(await request.body()), **CSV_TEXT)), importer, refused.append
-        )
+        text = io.TextIOWrapper(io.BytesIO(await request.body()), **CSV_TEXT)
+        counts = await import_csv(CsvTable(text), importer, refused.append)
         return ImportResult(**counts.model_dump(), refused=refused)
 
     return router
