@@ -66,6 +66,21 @@ class Objects:
         async with self._database.connection() as connection:
             return await connection.fetch(self._sql["list"], scope, external_id, after, limit)
 
+    async def history(self, scope: int, object_id: int, after: int, limit: int) -> Sequence[Row]:
+        """Its versions, the oldest first. Raises `NotFoundError` where there is no such object."""
+        async with self._database.connection() as connection:
+            await self._read(connection, scope, object_id)
+            return await connection.fetch(self._sql["history"], scope, object_id, after, limit)
+
+    async def succeed(self, scope: int, object_id: int, parts: Callable[[Row], tuple[Values, Values]]) -> Row:
+        """Changes one object and makes the next, at once: `parts` makes the values of both of the old row."""
+        async with self._database.transaction() as connection:
+            await connection.execute(self._sql["lock"], scope, object_id)
+            ended, successor = parts(await self._read(connection, scope, object_id))
+            with _named_refusals():
+                await connection.execute(self._sql["update"], scope, object_id, ended)
+            return await self._insert(connection, scope, successor)
+
     async def change(self, scope: int | None, object_id: int, merge: Callable[[Row], Values]) -> Row:
         """`merge` makes the new values of the old row, which is locked meanwhile."""
         async with self._database.transaction() as connection:

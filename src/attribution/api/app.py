@@ -13,9 +13,9 @@ from attribution.adapters.programs import Programs
 
 from .audit import audit_router
 from .auth import Directory, Gate
-from .campaigns import CAMPAIGNS
+from .campaigns import CAMPAIGNS, campaign_windows_router
 from .clicks import clicks_router
-from .codes import CODES
+from .codes import CODES, code_history_router
 from .commission_plans import COMMISSION_PLANS
 from .costs import COSTS
 from .fx_rates import fx_rates_router
@@ -127,6 +127,8 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(programs_router(services, programs, directory))
     for resource in (INFLUENCERS, CAMPAIGNS, POSTS, CODES, RULES, COSTS, COMMISSION_PLANS):
         app.include_router(resource_router(resource, Objects(services.database, resource.table)))
+    app.include_router(campaign_windows_router(services))
+    app.include_router(code_history_router(services))
     app.include_router(insights_router(services))
     app.include_router(fx_rates_router(services))
     app.include_router(imports_router(services))

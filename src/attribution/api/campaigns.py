@@ -1,18 +1,24 @@
 """/v1/campaigns; their windows are versioned by the date from which they hold."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
+from fastapi import APIRouter, Depends
 from pydantic import BeforeValidator, Field
 
+from attribution.adapters.objects import Objects
 from attribution.domain.goals import GOAL_METRICS, Goal
 from attribution.domain.links import Status
 from attribution.domain.money import from_minor
 from attribution.domain.programs import Program
 from attribution.errors import FieldError, InvalidInputError
 
+from .auth import ProgramOf
 from .fields import Amount, CampaignWindows, Instant, Line, MoneyText, Name, minor_units
-from .resources import UNSET, Changes, Disableable, New, Resource
+from .resources import ON_READ, UNSET, Changes, Disableable, Listed, New, Page, PageQuery, Resource, known_id
+from .route import V1Route
+from .services import Services
 
 CampaignGoal = Annotated[Goal, Field(strict=False)]
 Targets = dict[Line, Amount]
@@ -79,3 +85,32 @@ class Campaign(Disableable):
 
 
 CAMPAIGNS = Resource("campaigns", "a campaign", NewCampaign, Campaign, CampaignChanges)
+
+
+class CampaignWindowsVersion(Listed):
+    """The windows that hold from `effective_from` on, until those of a later version do; of equals the later made."""
+
+    effective_from: Instant
+    windows: dict[str, str]
+    created_at: datetime
+
+
+def campaign_windows_router(services: Services) -> APIRouter:
+    campaigns = Objects(services.database, CAMPAIGNS.table)
+    router = APIRouter(prefix="/v1/campaigns/{id}/windows", tags=["campaigns"], route_class=V1Route)
+
+    @router.get(
+        "",
+        response_model=Page[CampaignWindowsVersion],
+        summary="List the versions of a campaign's windows",
+        responses=ON_READ,
+    )
+    async def versions(
+        id: str,  # noqa: A002
+        program: ProgramOf,
+        query: Annotated[PageQuery, Depends()],
+    ) -> object:
+        rows = await campaigns.history(program.program_id, known_id(id), query.after, query.limit + 1)
+        return query.page([CampaignWindowsVersion.model_validate(dict(row)) for row in rows])
+
+    return router

@@ -70,3 +70,10 @@ WHERE campaigns.program_id = $1 AND campaigns.campaign_id = $2
 
 -- name: disable
 UPDATE campaigns SET status = 'disabled' WHERE program_id = $1 AND campaign_id = $2 RETURNING campaign_id AS id
+
+-- name: history
+SELECT campaign_window_id AS id, effective_from, windows, created_at
+FROM campaign_windows
+WHERE program_id = $1 AND campaign_id = $2 AND campaign_window_id > $3
+ORDER BY campaign_window_id
+LIMIT $4

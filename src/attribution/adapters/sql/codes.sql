@@ -38,3 +38,11 @@ WHERE codes.program_id = $1 AND codes.code_id = $2
 
 -- name: disable
 UPDATE codes SET status = 'disabled' WHERE program_id = $1 AND code_id = $2 RETURNING code_id AS id
+
+-- name: history
+SELECT
+    code_version_id AS id, code, influencer_id, campaign_id, policy, starts_at, ends_at, status, created_at
+FROM code_versions
+WHERE program_id = $1 AND code_id = $2 AND code_version_id > $3
+ORDER BY code_version_id
+LIMIT $4
