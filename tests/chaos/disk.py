@@ -1,4 +1,4 @@
-"""A small disk for the journals alone, to be filled to its last byte."""
+"""A small disk for DATA_DIR alone, to be filled to its last byte."""
 
 import errno
 import os

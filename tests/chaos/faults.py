@@ -187,6 +187,8 @@ async def _more_lost(machine: Machine, than: int) -> bool:
 async def _soon(scene: Scene) -> bool:
     await scene.lasts(0.2, 0.6)
     _kill(*scene.machine.server.children()[:1])
+    # Long enough that the next one starts over the full disk too.
+    await scene.lasts(1.0, 5.0)
     return True
 
 

@@ -115,9 +115,10 @@ class Kept:
 class Machine:
     def __init__(self, root: Path, rng: random.Random) -> None:
         self.root = root
-        self.journals = root / "journals"
+        self.data_dir = root / "data"
+        self.journals = self.data_dir / "journals"
         self.clock = Clock(root)
-        self.disk = Disk(self.journals)
+        self.disk = Disk(self.data_dir)
         self.postgres = ClockedPostgres(root / "postgres", self.clock)
         self.valkey = ClockedValkey(root / "valkey", self.clock)
         self.port = free_port()
@@ -144,14 +145,14 @@ class Machine:
             "DATABASE_URL": f"postgresql://postgres@127.0.0.1:{self.to_postgres.port}/postgres?sslmode=disable",
             "REDIS_URL": f"redis://127.0.0.1:{self.to_redis.port}",
             "PORT": str(self.port),
-            "DATA_DIR": str(self.root),
+            "DATA_DIR": str(self.data_dir),
             **self.clock.environment,
             **_SETTINGS,
         }
 
     async def start(self) -> None:
         await asyncio.to_thread(self._migrate)
-        connection = await connect(Settings(database_url=self.postgres.url, data_dir=self.root))
+        connection = await connect(Settings(database_url=self.postgres.url, data_dir=self.data_dir))
         await found_program(connection, PROGRAM, WORLD)
         # A clock that is moved back must not make them rules of later.
         for table in ("rules", "campaign_windows", "code_versions"):

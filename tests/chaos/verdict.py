@@ -190,7 +190,7 @@ async def _credits(
     rows: Sequence[Row],
 ) -> None:
     """Household by household, as none shares a visitor, a click or a customer with another."""
-    database = Database(Settings(database_url=machine.postgres.url, data_dir=machine.root), size=1)
+    database = Database(Settings(database_url=machine.postgres.url, data_dir=machine.data_dir), size=1)
     try:
         found = await recorded(database, PROGRAM)
     finally:

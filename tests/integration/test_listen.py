@@ -1,6 +1,7 @@
 import asyncio
 import socket
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,13 @@ async def test_connections_wait_while_there_is_no_worker() -> None:
         waiting = [socket.create_connection(listener.getsockname()) for _ in range(200)]
         for connection in waiting:
             connection.close()
+
+
+def test_metrics_are_not_on_the_disk_that_the_journals_may_fill(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with serve.fresh_metrics(settings):
+        directory = Path(serve.role_environment(settings)["PROMETHEUS_MULTIPROC_DIR"])
+        assert directory.is_dir()
+        assert directory.parent == (Path("/dev/shm") if Path("/dev/shm").is_dir() else tmp_path)  # noqa: S108
+        (directory / "counter_1.db").touch()
+    assert not directory.exists()

@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 from attribution.errors import AttributionError
@@ -13,7 +13,7 @@ from attribution.settings import Settings
 from .demo import seed_demo
 from .lifeline import Lifeline
 from .secrets import admin_key_path, load_admin_key, load_click_id_keys
-from .serve import ROLE_COMMAND, clear_metrics, listen, role_environment, server_workers
+from .serve import ROLE_COMMAND, fresh_metrics, listen, role_environment, server_workers
 from .supervisor import Child, Supervisor
 
 _POLL_S = 0.1
@@ -29,11 +29,11 @@ def up(settings: Settings, *, demo: bool) -> None:
 
 
 async def _up(settings: Settings, *, demo: bool) -> None:
-    async with Supervisor(settings.shutdown_timeout_s) as supervisor:
+    async with AsyncExitStack() as stack, Supervisor(settings.shutdown_timeout_s) as supervisor:
         with await listen(settings) as listener:
             port = listener.getsockname()[1]
             settings = settings.model_copy(update={"port": port} | await _start_embedded(settings, supervisor))
-            clear_metrics(settings)
+            stack.enter_context(fresh_metrics(settings))
             await _migrate(settings, supervisor.lifeline)
             link = await seed_demo(settings) if demo else None
             await supervisor.start(_consumer(settings, supervisor.lifeline))
