@@ -6,7 +6,7 @@ from pathlib import Path
 from .processes import resident_mb
 from .report import Table
 from .service import backend, make_links, server, worker_pids
-from .wrk import CONNECTIONS, distinct
+from .wrk import CONNECTIONS, distinct, tap
 
 _LINKS = 1_000_000
 # A new agent costs a match of a thousand patterns.
@@ -32,6 +32,8 @@ async def run(directory: Path, seconds: int) -> list[Table]:
 
 
 def _row(kind: str, taps: int, seconds: int, port: int, pid: int) -> tuple[str, ...]:
+    # The socket listens before the worker does.
+    tap(port, links=1, pattern="hot", seconds=1)
     memory, loads, sent = [resident_mb(pid)], [], 0
     for quarter in range(1, 5):
         while sent < quarter * taps // 4:
