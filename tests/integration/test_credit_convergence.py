@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -129,8 +130,12 @@ class InterruptedTable(CreditTable):
             yield session and _Session(session._connection, self._between)
 
 
-async def until_idle(database: Database) -> None:
-    attributor = Attributor(CreditTable(database), AttributorPolicy(100, 0))
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def until_idle(database: Database, now: Callable[[], datetime] = utc_now) -> None:
+    attributor = Attributor(CreditTable(database), AttributorPolicy(100, 0), now)
     async with database.connection() as connection:
         while await connection.fetchval("SELECT count(*) FROM credit_queue"):
             await attributor.step()

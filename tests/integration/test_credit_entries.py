@@ -1,18 +1,22 @@
 """Credits are append-only, and a conversion stays with the rule that first credited it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest_asyncio
-from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
+from tests.integration.test_credit_races import LINKS, PROGRAM, PROGRAMME, Service, click, sale
 from tests.support.recorded import recorded
 from tests.support.reference import Version, World
-from tests.support.worlds import HOUR, START, add_rule, found_program, instant, token_of
+from tests.support.worlds import HOUR, START, TOKENS, add_rule, found_program, instant, token_of
 
 from attribution.adapters.audit_table import AuditTable
+from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.postgres import Database
-from attribution.conversions.reader import TOUCHES_LISTED
+from attribution.conversions.reader import TOUCHES_LISTED, ConversionReader
 from attribution.domain.conversions import ConversionMessage, ConversionStatus
 from attribution.domain.ids import ProgramId
 from attribution.domain.refunds import RefundMessage
@@ -53,9 +57,13 @@ async def make_rule(service: Service, rule: Version) -> None:
         await add_rule(connection, PROGRAM, rule)
 
 
-async def land(service: Service, *clicks: Any) -> None:
+async def arrive(service: Service, *clicks: Any) -> None:
     await service.store(*clicks)
     await service.reopen(*clicks)
+
+
+async def land(service: Service, *clicks: Any) -> None:
+    await arrive(service, *clicks)
     await service.settle()
 
 
@@ -104,6 +112,47 @@ async def test_a_refund_splits_the_new_net_by_the_weights_of_the_order(service: 
     async with service.database.connection() as connection:
         assert await connection.fetchval("SELECT sum(net_minor) FROM credit_entries") == 1
     assert (await AuditTable(service.database).credits(ProgramId(PROGRAM), None, None, 0, 10)).offending == 0
+
+
+async def test_the_credits_as_of_any_past_moment_can_be_read(service: Service) -> None:
+    """What was recorded by then; the explanation around it is of now."""
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    message = sale("A", 5, visitor_id="v1")
+    steps: list[Callable[[], Awaitable[None]]] = [
+        partial(arrive, service, EARLY),
+        partial(service.accept, message),
+        partial(arrive, service, LATE),
+        partial(service.accept, _refund("r1", "0.25")),
+        partial(service.accept, _cancelled(sale("A", 5, update=1, visitor_id="v1"))),
+    ]
+    moments = (noon + timedelta(hours=hour) for hour in count())
+    for step in steps:
+        await step()
+        await service.settle(partial(lambda moment: moment, next(moments)))
+
+    async def credited(minutes: int) -> list[tuple[str, str]]:
+        shown = await service.explain(message, noon + timedelta(minutes=minutes))
+        assert shown["touches"] == (await service.explain(message))["touches"]
+        return [(credit["influencer_id"], credit["revenue"]) for credit in shown["credits"]]
+
+    assert await credited(59) == []
+    assert await credited(60) == await credited(119) == [("1", "1.00")]
+    assert await credited(120) == [("2", "1.00")]
+    assert await credited(180) == [("2", "0.75")]
+    assert await credited(240) == [("2", "0.00")]
+    reader = ConversionReader(CreditTable(service.database), TOKENS)
+    history = await reader.history(PROGRAMME, *message.key, 0, 10)
+    assert history is not None
+    shown = [(entry["recorded_at"].hour, entry["influencer_id"], entry["net"]) for _, entry in history]
+    assert sorted(shown) == [
+        (13, "1", "1.00"),
+        (14, "1", "-1.00"),
+        (14, "2", "1.00"),
+        (15, "2", "-0.25"),
+        (16, "2", "-0.75"),
+    ]
+    assert history[0][1]["click_id"] == token_of(EARLY)
+    assert await reader.history(PROGRAMME, *message.key, history[-2][0], 10) == history[-1:]
 
 
 def _refund(refund_id: str, amount: str) -> RefundMessage:

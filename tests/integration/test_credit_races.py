@@ -1,12 +1,13 @@
 """Moments between two transactions at which a credit could be lost, each held open."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest_asyncio
-from tests.integration.test_credit_convergence import InterruptedTable, until_idle
+from tests.integration.test_credit_convergence import InterruptedTable, until_idle, utc_now
 from tests.support.batches import batch_of
 from tests.support.recorded import expected, recorded
 from tests.support.reference import Click, Link, Order, World, judge_all
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from attribution.adapters.postgres import Connection
 
 PROGRAM = 1
+PROGRAMME = Program(ProgramId(PROGRAM), "programme-1", "EUR", "UTC", "click_id")
 LINKS = {1: Link(influencer=1), 2: Link(influencer=2)}
 
 
@@ -78,13 +80,12 @@ class Service:
     async def reopen(self, *clicks: Click) -> None:
         await self._clicks.reopen(batch_of(stored_click(PROGRAM, c, World(LINKS)) for c in clicks))
 
-    async def settle(self) -> None:
-        await until_idle(self.database)
+    async def settle(self, now: Callable[[], datetime] = utc_now) -> None:
+        await until_idle(self.database, now)
 
-    async def explain(self, message: ConversionMessage) -> Mapping[str, Any]:
-        program = Program(ProgramId(PROGRAM), "programme-1", "EUR", "UTC", "click_id")
+    async def explain(self, message: ConversionMessage, as_of: datetime | None = None) -> Mapping[str, Any]:
         explained = await ConversionReader(CreditTable(self.database), TOKENS).attribution(
-            program, *message.key, None
+            PROGRAMME, *message.key, None, as_of
         )
         assert explained is not None
         return explained

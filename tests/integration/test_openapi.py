@@ -34,6 +34,8 @@ FIRST: dict[str, dict[str, Any]] = {
     "costs": {"kind": "fee", "amount": "10", "currency": "EUR", "date": "2026-11-20"},
     "commission-plans": {"effective_from": TIME, "percent": "10"},
     "fx-rates": {"date": "2026-11-20", "base": "EUR", "quote": "USD", "rate": "1.1"},
+    "conversions": {"type": "lead", "conversion_id": "1", "occurred_at": TIME},
+    "orders/1/refunds": {"refund_id": "1", "refunded_at": TIME, "amount": "1.00"},
     "orders": {"order_id": "1", "ordered_at": TIME, "currency": "EUR", "amount": "1.00"},
 }
 CHECKS = [

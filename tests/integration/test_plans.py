@@ -170,7 +170,7 @@ async def test_the_state_of_an_order_is_found_by_its_key(connection: "Connection
 
 
 async def test_credits_so_far_are_found_by_conversion(connection: "Connection") -> None:
-    plan = await explain(connection, "credits", "credits_now", [1] * 20, list(range(1_000, 1_020)))
+    plan = await explain(connection, "credits", "credits_recorded", [1] * 20, list(range(1_000, 1_020)), None)
     assert plan.indexes == {"credit_entries_conversion"}
 
 

@@ -51,6 +51,31 @@ async def test_a_signed_order_is_stored(api: Api) -> None:
     assert order.json()["net"] == "39.80"
 
 
+async def test_updates_cancellations_and_refunds_fold_into_the_order(api: Api) -> None:
+    """Whichever webhook is first, and whichever is lost: an order tells its refunds again."""
+    await make_acme(api)
+    line = {"quantity": 1, "subtotal": "10.00", "line_item": {"sku": None}}
+    refund = {"id": 5, "created_at": "2026-11-21T10:00:00Z", "refund_line_items": [line]}
+    shipping = {"id": 6, "created_at": "2026-11-21T10:00:00Z", "refund_line_items": []}
+
+    async def send(topic: str, body: dict[str, Any]) -> tuple[str, str, str, bool]:
+        answer = await deliver(api, orjson.dumps(body), **{"X-Shopify-Topic": topic})
+        assert answer.status_code == 200, answer.text
+        query = {"source": "shopify", "program": "acme"}
+        state = (await api.ask("GET", f"/v1/orders/{ORDER['id']}", params=query)).json()
+        return answer.json()["status"], state.get("status"), state.get("net"), state.get("over_refund")
+
+    assert (await send("refunds/create", refund | {"order_id": ORDER["id"]}))[0] == "stored"
+    assert await send("orders/create", ORDER) == ("stored", "confirmed", "29.80", False)
+    updated = ORDER | {"updated_at": "2026-11-21T11:00:00Z", "refunds": [refund, shipping]}
+    assert await send("orders/updated", updated) == ("stored", "confirmed", "29.80", False)
+    cancelled = updated | {"updated_at": "2026-11-22T11:00:00Z", "cancelled_at": "2026-11-22T11:00:00Z"}
+    assert await send("orders/cancelled", cancelled) == ("stored", "cancelled", "0.00", False)
+    assert await send("orders/updated", cancelled) == ("duplicate", "cancelled", "0.00", False)
+    assert await send("orders/create", ORDER) == ("duplicate", "cancelled", "0.00", False)
+    assert await api.rows("refund_events") == 2
+
+
 async def test_the_signature_is_over_the_raw_bytes(api: Api) -> None:
     await make_acme(api)
     raw = b'{ "unknown\\u0000": "\\ud800",\n' + orjson.dumps(ORDER)[1:]

@@ -1,10 +1,12 @@
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from attribution.conversions.shopify import shopify_order
+from attribution.conversions.shopify import shopify_messages
 from attribution.domain.conversions import PURCHASE, ConversionMessage, ConversionStatus, Item
+from attribution.domain.refunds import RefundItem, RefundMessage
 from attribution.errors import InvalidInputError
 
 
@@ -35,9 +37,65 @@ def order(**changes: Any) -> dict[str, Any]:
 
 
 def message(**changes: Any) -> ConversionMessage:
-    found = shopify_order(order(**changes), "irclickid")
-    assert found is not None
+    [found] = shopify_messages("orders/create", order(**changes), "irclickid")
+    assert isinstance(found, ConversionMessage)
     return found
+
+
+def refund(**changes: Any) -> dict[str, Any]:
+    """Of Shopify's documentation of refunds/create, with the float that its number is."""
+    return {
+        "id": 890088186047892319,
+        "order_id": 1073459981,
+        "created_at": "2024-04-05T09:00:00-05:00",
+        "transactions": [{"amount": "41.94", "kind": "refund"}],
+        "refund_line_items": [
+            {"quantity": 1, "subtotal": Decimal("190.00000000000003"), "total_tax": 3, "line_item": {"sku": "IPOD"}},
+            {"quantity": 1, "subtotal": "5.00", "line_item": {"sku": None}},
+        ],
+    } | changes
+
+
+REFUND = RefundMessage(
+    source="shopify",
+    external_id="1073459981",
+    refund_id="890088186047892319",
+    refunded_at=datetime(2024, 4, 5, 14, 0, 0, 999_999, tzinfo=UTC),
+    amount="195",
+    items=(RefundItem("IPOD", 1, "190"), RefundItem(None, 1, "5")),
+)
+
+
+def test_a_refund_is_what_its_lines_come_to() -> None:
+    assert shopify_messages("refunds/create", refund(), "click_id") == [REFUND]
+
+
+def test_a_refund_of_shipping_or_tax_alone_changes_nothing() -> None:
+    [message] = shopify_messages("refunds/create", refund(refund_line_items=[]), "click_id")
+    assert isinstance(message, RefundMessage)
+    assert (message.amount, message.items) == ("0", ())
+
+
+@pytest.mark.parametrize("topic", ["orders/create", "orders/paid", "orders/updated", "orders/cancelled"])
+def test_an_order_tells_its_refunds_too(topic: str) -> None:
+    of_order, of_refund = shopify_messages(topic, order(refunds=[refund()]), "irclickid")
+    assert of_order == message()
+    assert of_refund.content_hash() == REFUND.content_hash()
+
+
+@pytest.mark.parametrize(
+    ("changes", "loc"),
+    [
+        ({"order_id": None}, ("body", "order_id")),
+        ({"id": "7"}, ("body", "id")),
+        ({"refund_line_items": None}, ("body", "refund_line_items")),
+        ({"refund_line_items": [{"quantity": 1, "subtotal": "-1"}]}, ("body", "refund_line_items", 0, "subtotal")),
+    ],
+)
+def test_what_cannot_be_read_of_a_refund_is_named(changes: dict[str, Any], loc: tuple[str | int, ...]) -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        shopify_messages("refunds/create", refund(**changes), "click_id")
+    assert loc in [error.loc for error in raised.value.errors]
 
 
 def test_an_order_becomes_a_message() -> None:
@@ -88,7 +146,7 @@ def test_a_cancelled_order_says_so() -> None:
 
 
 def test_a_test_order_is_none() -> None:
-    assert shopify_order(order(test=True), "click_id") is None
+    assert shopify_messages("orders/create", order(test=True), "click_id") == []
 
 
 def test_a_guest_has_no_customer_id() -> None:
@@ -125,7 +183,7 @@ def test_what_cannot_be_read_is_named(changes: dict[str, Any], loc: tuple[str | 
 @pytest.mark.parametrize("body", [None, [], "x", 7, {}])
 def test_what_is_no_order_is_refused(body: object) -> None:
     with pytest.raises(InvalidInputError):
-        shopify_order(body, "click_id")
+        shopify_messages("orders/create", body, "click_id")
 
 
 def test_a_line_given_more_discount_than_it_costs_is_worth_nothing() -> None:

@@ -234,11 +234,19 @@ class CreditFacts:
         items = await refund_events.items_of(self._connection, *conversion.key) if refunds else []
         return refunds, items
 
-    async def credits_now(self, keys: Sequence[ConversionKey]) -> dict[ConversionId, list[Credit]]:
+    async def credits_recorded(
+        self, keys: Sequence[ConversionKey], by: datetime | None = None
+    ) -> dict[ConversionId, list[Credit]]:
+        """The sums of the entries that were recorded by an instant, or until now."""
         credits_: dict[ConversionId, list[Credit]] = {}
-        for row in await self._connection.fetch(_SQL["credits_now"], *_columns(keys, 2)):
+        for row in await self._connection.fetch(_SQL["credits_recorded"], *_columns(keys, 2), by):
             credits_.setdefault(row["conversion_id"], []).append(_credit(row))
         return credits_
+
+    async def entries(self, key: ConversionKey, after: int, limit: int) -> list[tuple[int, datetime, Credit]]:
+        """Each with its id and the moment it was recorded, as they were appended."""
+        rows = await self._connection.fetch(_SQL["entries"], *key, after, limit)
+        return [(row["entry_id"], row["recorded_at"], _credit(row)) for row in rows]
 
 
 class CreditSession(CreditFacts):
@@ -273,7 +281,7 @@ class CreditSession(CreditFacts):
 
     async def write(self, judged: Sequence[tuple[StoredConversion, Attribution]], at: datetime) -> None:
         """Appends what differs from the credits so far; what is the same leaves no entry."""
-        before = await self.credits_now([conversion.key for conversion, _ in judged])
+        before = await self.credits_recorded([conversion.key for conversion, _ in judged])
         entries = [
             _entry(conversion, at, credit)
             for conversion, attribution in judged

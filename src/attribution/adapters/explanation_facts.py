@@ -68,7 +68,7 @@ class ExplanationFacts:
 
     async def record(self, conversion: StoredConversion, computed: Sequence[Credit]) -> CreditRecord:
         [row] = await self._connection.fetch(_SQL["record"], *conversion.key)
-        recorded = (await self._facts.credits_now([conversion.key])).get(conversion.conversion_id, ())
+        recorded = (await self._facts.credits_recorded([conversion.key])).get(conversion.conversion_id, ())
         return CreditRecord(
             status=Status(row["status"]) if row["status"] else None,
             judged_at=row["attributed_at"],

@@ -19,6 +19,7 @@ from .fields import Amount, Instant, Line
 from .services import OrderIntake
 
 MESSAGES_MAX = 1000
+CODES_MAX = 50
 CLICK_ID_KEPT = 512
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)

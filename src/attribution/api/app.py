@@ -17,6 +17,7 @@ from .campaigns import CAMPAIGNS, campaign_windows_router
 from .clicks import clicks_router
 from .codes import CODES, code_history_router
 from .commission_plans import COMMISSION_PLANS
+from .conversions import conversions_router
 from .costs import COSTS
 from .fx_rates import fx_rates_router
 from .imports import imports_router
@@ -136,6 +137,7 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(clicks_router(services))
     app.include_router(refunds_router(services))
     app.include_router(orders_router(services))
+    app.include_router(conversions_router(services))
     app.include_router(webhooks_router(services, directory))
     app.include_router(stats_router(services))
     app.include_router(audit_router(services))

@@ -11,7 +11,7 @@ from attribution.domain.ids import InfluencerId
 from attribution.domain.programs import Program
 from attribution.errors import FieldError, InvalidInputError, NotFoundError
 
-from .fields import PRINTABLE, PayModel, object_id
+from .fields import PRINTABLE, Instant, PayModel, object_id
 from .resources import ON_READ
 from .services import Services
 
@@ -32,22 +32,34 @@ class ExplanationQuery:
     influencer_id: Annotated[
         str | None, Query(max_length=64, description="With `Accept: text/plain`: what concerns this one comes first")
     ] = None
+    as_of: Annotated[Instant | None, Query(description="`credits` as recorded by then; all else is of now")] = None
     accept: Annotated[str, Header(max_length=1000)] = "*/*"
+
+    def check(self, *, text: bool) -> None:
+        """Raises `InvalidInputError` for what does not go together."""
+        if self.as_of is not None and self.model is not None:
+            raise InvalidInputError(FieldError(("query", "as_of"), "another model has no record; leave out one"))
+        if self.as_of is not None and text:
+            raise InvalidInputError(FieldError(("query", "as_of"), "is of use only with Accept: application/json"))
+        if self.influencer_id is not None and not text:
+            raise InvalidInputError(FieldError(("query", "influencer_id"), "is of use only with Accept: text/plain"))
 
 
 async def explained(
     services: Services, program: Program, conversion_type: str, external_id: str, query: ExplanationQuery
 ) -> object:
     """Raises `NotFoundError`."""
-    if _prefers_text(query.accept):
+    text_wanted = _prefers_text(query.accept)
+    query.check(text=text_wanted)
+    if text_wanted:
         key = (query.source, conversion_type, external_id)
         text = await services.credits.page(program, key, query.model, _influencer(query.influencer_id))
         if text is not None:
             return PlainTextResponse(text)
         raise NotFoundError
-    if query.influencer_id is not None:
-        raise InvalidInputError(FieldError(("query", "influencer_id"), "is of use only with Accept: text/plain"))
-    answer = await services.credits.attribution(program, query.source, conversion_type, external_id, query.model)
+    answer = await services.credits.attribution(
+        program, query.source, conversion_type, external_id, query.model, query.as_of
+    )
     if answer is None:
         raise NotFoundError
     return answer

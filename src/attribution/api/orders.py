@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
 
 from attribution.domain.conversions import (
     DEFAULT_SOURCE,
@@ -17,13 +17,14 @@ from attribution.domain.conversions import (
 )
 from attribution.domain.money import MINOR_MAX
 from attribution.domain.refunds import RefundFlag
-from attribution.errors import FieldError, InvalidInputError, NotFoundError
+from attribution.errors import FieldError, InvalidInputError
 
-from .accepting import MESSAGES_MAX, Accepting, ClickIdText, CodeText, MessageTime, Read, minor
+from .accepting import CODES_MAX, MESSAGES_MAX, Accepting, ClickIdText, CodeText, MessageTime, Read, minor
+from .attributions import Attribution, Extensible, History, HistoryQuery, SourceInQuery, found, history_of, storable
 from .auth import Access, AccessOf, ProgramKeyInQuery, ProgramOf
 from .bulk import ONE_BY_ONE, Failed, parsed
 from .explanations import ON_EXPLAIN, ExplanationQuery, explained
-from .fields import PRINTABLE, Amount, Currency, Line, ProgramKey, Strict, VisitorId
+from .fields import Amount, Currency, Line, ProgramKey, Strict, VisitorId
 from .problems import documented
 from .resources import ON_READ
 from .route import V1Route
@@ -31,8 +32,6 @@ from .services import Services
 
 ITEMS_MAX = 1000
 QUANTITY_MAX = 1_000_000
-CODES_MAX = 50
-SourceInQuery = Annotated[str, Query(min_length=1, max_length=255, pattern=PRINTABLE)]
 
 
 class NewItem(Strict):
@@ -115,44 +114,6 @@ class AcceptedList(BaseModel):
     results: list[AcceptedItem | Failed]
 
 
-class Extensible(BaseModel):
-    """An answer to which more may be added."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class Touch(Extensible):
-    click_id: str
-    clicked_at: datetime
-    link_id: str
-    influencer_id: str | None
-    campaign_id: str | None
-    verdict: str
-    weight: str | None = None
-
-
-class CodeVerdict(Extensible):
-    code: str
-    verdict: str
-
-
-class Credit(Extensible):
-    influencer_id: str | None
-    via: Literal["click", "code"]
-    weight: str
-    revenue: str
-
-
-class Attribution(Extensible):
-    status: Literal["attributed", "pending", "unattributed"]
-    reason: str | None
-    model: str
-    rule_id: str | None
-    touches: list[Touch]
-    codes: list[CodeVerdict]
-    credits: list[Credit]
-
-
 class AppliedRefund(Extensible):
     refund_id: str
     refunded_at: datetime
@@ -208,25 +169,22 @@ def orders_router(services: Services) -> APIRouter:
         summary="Explain the credit of an order",
         responses=ON_EXPLAIN,
     )
-    async def attribution(order_id: str, program: ProgramOf, query: Annotated[ExplanationQuery, Depends()]) -> object:
-        return await explained(services, program, PURCHASE, _storable(order_id), query)
+    async def attribution(order_id: str, program: ProgramOf, asked: Annotated[ExplanationQuery, Depends()]) -> object:
+        return await explained(services, program, PURCHASE, storable(order_id), asked)
+
+    @router.get(
+        "/{order_id:path}/history",
+        response_model=History,
+        summary="List all that was recorded of the credit of an order",
+        responses=ON_READ,
+    )
+    async def history(order_id: str, program: ProgramOf, asked: Annotated[HistoryQuery, Depends()]) -> object:
+        return await history_of(services, program, PURCHASE, order_id, asked)
 
     @router.get(
         "/{order_id:path}", response_model=OrderState, summary="Read the state of an order", responses=ON_READ
     )
     async def read(order_id: str, program: ProgramOf, source: SourceInQuery = DEFAULT_SOURCE) -> object:
-        return _found(await services.credits.order(program, source, _storable(order_id)))
+        return found(await services.credits.order(program, source, storable(order_id)))
 
     return router
-
-
-def _storable(order_id: str) -> str:
-    if not order_id or "\0" in order_id:
-        raise NotFoundError
-    return order_id
-
-
-def _found(answer: Any) -> Any:
-    if answer is None:
-        raise NotFoundError
-    return answer

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from attribution.adapters.conversion_intake import Key, Message
@@ -44,9 +45,23 @@ class CreditReader(Protocol):
 
     async def order(self, program: Program, source: str, order_id: str) -> Mapping[str, Any] | None: ...
 
-    async def attribution(
-        self, program: Program, source: str, conversion_type: str, external_id: str, model: str | None
+    async def conversion(
+        self, program: Program, source: str, conversion_type: str, external_id: str
     ) -> Mapping[str, Any] | None: ...
+
+    async def attribution(
+        self,
+        program: Program,
+        source: str,
+        conversion_type: str,
+        external_id: str,
+        model: str | None,
+        as_of: datetime | None = None,
+    ) -> Mapping[str, Any] | None: ...
+
+    async def history(
+        self, program: Program, source: str, conversion_type: str, external_id: str, after: int, limit: int
+    ) -> list[tuple[int, Mapping[str, Any]]] | None: ...
 
     async def page(
         self, program: Program, key: tuple[str, str, str], model: str | None, influencer_id: InfluencerId | None

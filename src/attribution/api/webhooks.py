@@ -10,9 +10,10 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from attribution.conversions.shopify import ORDER_TOPICS, shopify_order
+from attribution.conversions.shopify import shopify_messages
 from attribution.domain.conversions import Acceptance
 from attribution.domain.programs import DEFAULT_PROGRAM_KEY, Program
+from attribution.domain.refunds import RefundMessage
 
 from .auth import Directory
 from .json_body import LimitedRequest, parse_json
@@ -27,6 +28,7 @@ class Received(BaseModel):
     status: Acceptance | Literal["ignored"]
     """`ignored`: a topic or an order that concerns no one here, such as a test order."""
     order_id: str | None = None
+    refund_id: str | None = None
 
 
 def signature(secret: str, raw: bytes) -> str:
@@ -57,13 +59,14 @@ def webhooks_router(services: Services, directory: Directory) -> APIRouter:
     @router.post(
         "/shopify",
         response_model=Received,
-        summary="Receive an order from Shopify",
+        response_model_exclude_unset=True,
+        summary="Receive an order or a refund from Shopify",
         responses=documented(400, 401, 413, 422, 503),
         openapi_extra={
             "requestBody": {
                 "required": True,
                 "content": {"application/json": {"schema": {"type": "object"}}},
-                "description": "Shopify's order, as signed",
+                "description": "Shopify's order or refund, as signed",
             }
         },
     )
@@ -75,10 +78,13 @@ def webhooks_router(services: Services, directory: Directory) -> APIRouter:
     ) -> object:
         raw = await LimitedRequest(request.scope, request.receive).body()
         program = await verifier.program(program_key, raw, signed)
-        message = shopify_order(parse_json(raw), program.click_id_param) if topic in ORDER_TOPICS else None
-        if message is None:
+        messages = shopify_messages(topic, parse_json(raw), program.click_id_param)
+        if not messages:
             return Received(status="ignored")
-        [status] = await services.orders.accept(program, [message])
-        return Received(status=status, order_id=message.external_id)
+        status, *_ = await services.orders.accept(program, messages)
+        first = messages[0]
+        if isinstance(first, RefundMessage):
+            return Received(status=status, order_id=first.external_id, refund_id=first.refund_id)
+        return Received(status=status, order_id=first.external_id)
 
     return router

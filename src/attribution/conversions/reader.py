@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -58,16 +58,65 @@ class ConversionReader:
             "attribution": self._shown(explanation),
         }
 
-    async def attribution(
-        self, program: Program, source: str, conversion_type: str, external_id: str, model: str | None
+    async def conversion(
+        self, program: Program, source: str, conversion_type: str, external_id: str
     ) -> Mapping[str, Any] | None:
-        """`model`: what this one would give, all else as it is. Raises `InvalidInputError` for an unknown one."""
+        async with self._table.snapshot() as facts:
+            key = await facts.find(program.program_id, source, conversion_type, external_id)
+            if key is None:
+                return None
+            explanation = await self._explained(facts, key, None)
+        conversion = explanation.conversion
+        return {
+            "type": conversion.type,
+            "conversion_id": conversion.external_id,
+            "source": conversion.source,
+            "status": conversion.status.value,
+            "currency": conversion.currency,
+            "value": from_minor(conversion.facts.gross_minor, conversion.currency),
+            "net": from_minor(conversion.facts.net_minor, conversion.currency),
+            "attribution": self._shown(explanation),
+        }
+
+    async def attribution(
+        self,
+        program: Program,
+        source: str,
+        conversion_type: str,
+        external_id: str,
+        model: str | None,
+        as_of: datetime | None = None,
+    ) -> Mapping[str, Any] | None:
+        """`model`: what this one would give, all else as it is. Raises `InvalidInputError` for an unknown one.
+
+        `as_of`: `credits` are those recorded by then; all else is explained as of now.
+        """
         other = _model(model)
         async with self._table.snapshot() as facts:
             key = await facts.find(program.program_id, source, conversion_type, external_id)
             if key is None:
                 return None
-            return self._shown(await self._explained(facts, key, other))
+            explained = await self._explained(facts, key, other)
+            shown = self._shown(explained)
+            if as_of is None:
+                return shown
+            recorded = (await facts.credits_recorded([key], as_of)).get(key[1], [])
+        return {**shown, "as_of": as_of, "credits": _by_influencer(recorded, explained.conversion.currency)}
+
+    async def history(
+        self, program: Program, source: str, conversion_type: str, external_id: str, after: int, limit: int
+    ) -> list[tuple[int, Mapping[str, Any]]] | None:
+        """Entries with their ids, as they were appended, after one of them."""
+        async with self._table.snapshot() as facts:
+            key = await facts.find(program.program_id, source, conversion_type, external_id)
+            if key is None:
+                return None
+            [conversion] = await facts.conversions([key])
+            entries = await facts.entries(key, after, limit)
+        return [
+            (entry_id, self._entry(recorded_at, credit, conversion.currency))
+            for entry_id, recorded_at, credit in entries
+        ]
 
     async def page(
         self,
@@ -145,6 +194,23 @@ class ConversionReader:
                 "waiting": record.is_waiting,
                 "as_explained": record.is_as_computed,
             },
+        }
+
+    def _entry(self, recorded_at: datetime, credit: Credit, currency: str) -> Mapping[str, Any]:
+        token = None
+        if credit.click_id is not None and credit.link_id is not None:
+            token = self._tokens.sign(credit.click_id, credit.link_id).decode()
+        return {
+            "recorded_at": recorded_at,
+            "via": credit.via.value,
+            "influencer_id": _id(credit.influencer_id),
+            "link_id": _id(credit.link_id),
+            "click_id": token,
+            "code": credit.code,
+            "weight": _weight(credit.weight_units),
+            "gross": from_minor(credit.gross_minor, currency),
+            "net": from_minor(credit.net_minor, currency),
+            "discount": from_minor(credit.discount_minor, currency),
         }
 
     def _touch(self, explanation: Explanation, judged: JudgedTouch, weights: Mapping[Any, int]) -> Mapping[str, Any]:

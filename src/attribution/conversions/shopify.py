@@ -1,4 +1,4 @@
-"""Shopify's order webhooks (REST Admin order) as conversion messages.
+"""Shopify's webhooks (REST Admin order and refund) as messages.
 
 Unknown fields are ignored: Shopify adds them as it likes. `subtotal_price` is not the net of the lines.
 """
@@ -6,19 +6,21 @@ Unknown fields are ignored: Shopify adds them as it likes. `subtotal_price` is n
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from attribution.domain.conversions import PURCHASE, ConversionMessage, ConversionStatus, Item
-from attribution.domain.money import MINOR_MAX, MoneyError, exponent, parse_decimal, to_minor
+from attribution.domain.money import EXPONENT_MAX, MINOR_MAX, MoneyError, exponent, parse_decimal, to_minor
 from attribution.domain.programs import DEFAULT_CLICK_ID_PARAM
+from attribution.domain.refunds import RefundItem, RefundMessage, amount_text
 from attribution.domain.rfc3339 import parse_instant
 from attribution.errors import FieldError, InvalidInputError
 
 SOURCE = "shopify"
-ORDER_TOPICS = frozenset({"orders/create", "orders/paid"})
+ORDER_TOPICS = frozenset({"orders/create", "orders/paid", "orders/updated", "orders/cancelled"})
+REFUND_TOPIC = "refunds/create"
 _CLICK_ID_KEPT = 512
 _TEXT_KEPT = 255
 _CODES_MAX = 50
@@ -52,6 +54,9 @@ class _Shape(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
 
+S = TypeVar("S", bound=_Shape)
+
+
 class _Allocation(_Shape):
     amount: Amount
 
@@ -82,6 +87,44 @@ class _Note(_Shape):
     value: Any = None
 
 
+class _RefundedLine(_Shape):
+    sku: str | None = None
+
+
+class _RefundLine(_Shape):
+    quantity: Annotated[int, Field(ge=0)]
+    subtotal: Annotated[Amount, Field(le=MINOR_MAX)]
+    line_item: _RefundedLine | None = None
+
+    def item(self) -> RefundItem:
+        sku = self.line_item.sku if self.line_item else None
+        # A JSON number may carry the last digits of a float.
+        return RefundItem(_text(sku), self.quantity, amount_text(round(self.subtotal, EXPONENT_MAX)))
+
+
+class _Refund(_Shape):
+    """By its lines: what its transactions pay back has tax and shipping in it."""
+
+    id: NumericId
+    created_at: Instant
+    refund_line_items: list[_RefundLine]
+
+    def message(self, order_id: int) -> RefundMessage:
+        items = tuple(line.item() for line in self.refund_line_items)
+        return RefundMessage(
+            source=SOURCE,
+            external_id=str(order_id),
+            refund_id=str(self.id),
+            refunded_at=_end_of_second(self.created_at),
+            amount=amount_text(sum((Decimal(item.amount) for item in items), Decimal(0))),
+            items=items,
+        )
+
+
+class _RefundOfOrder(_Refund):
+    order_id: NumericId
+
+
 class _Order(_Shape):
     id: NumericId
     created_at: Instant
@@ -94,17 +137,25 @@ class _Order(_Shape):
     note_attributes: list[_Note] | None = None
     landing_site: str | None = None
     customer: _Customer | None = None
+    refunds: list[_Refund] = Field(default_factory=list)
     test: bool | None = None
 
 
-def shopify_order(body: object, click_id_param: str) -> ConversionMessage | None:
-    """None for a test order. Raises `InvalidInputError` naming the field.
+def shopify_messages(topic: str, body: object, click_id_param: str) -> list[ConversionMessage | RefundMessage]:
+    """Nothing of a topic or a test order that concerns no one here. Raises `InvalidInputError` naming the field.
 
-    The order occurred when Shopify created it; `processed_at` is for whoever imports orders to choose.
+    An order tells its refunds too, each under the id that `refunds/create` gives it: one that was lost is made good.
     """
-    order = _parsed(body)
-    if order.test:
-        return None
+    if topic == REFUND_TOPIC:
+        refund = _parsed(_RefundOfOrder, body)
+        return [refund.message(refund.order_id)]
+    if topic not in ORDER_TOPICS or (order := _parsed(_Order, body)).test:
+        return []
+    return [_message(order, click_id_param), *(refund.message(order.id) for refund in order.refunds)]
+
+
+def _message(order: _Order, click_id_param: str) -> ConversionMessage:
+    """It occurred when Shopify created it; `processed_at` is for whoever imports orders to choose."""
     items = _items(order)
     return ConversionMessage(
         source=SOURCE,
@@ -123,9 +174,9 @@ def shopify_order(body: object, click_id_param: str) -> ConversionMessage | None
     )
 
 
-def _parsed(body: object) -> _Order:
+def _parsed(shape: type[S], body: object) -> S:
     try:
-        return _Order.model_validate(body)
+        return shape.model_validate(body)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         raise InvalidInputError(

@@ -144,13 +144,24 @@ JOIN clicks k ON k.program_id = w.program_id AND k.visitor_id = visitors.visitor
 ORDER BY k.clicked_at DESC, k.click_id DESC
 LIMIT $5;
 
--- name: credits_now
+-- name: credits_recorded
+-- By $3, or until now; what came to nothing is no credit.
 SELECT conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code,
        sum(weight) AS weight, sum(gross_minor)::bigint AS gross_minor, sum(net_minor)::bigint AS net_minor,
        sum(discount_minor)::bigint AS discount_minor
 FROM credit_entries
 JOIN unnest($1::bigint[], $2::bigint[]) AS w (program_id, conversion_id) USING (program_id, conversion_id)
-GROUP BY conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code;
+WHERE $3::timestamptz IS NULL OR recorded_at <= $3
+GROUP BY conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code
+HAVING sum(weight) <> 0 OR sum(gross_minor) <> 0 OR sum(net_minor) <> 0 OR sum(discount_minor) <> 0;
+
+-- name: entries
+SELECT entry_id, recorded_at, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code,
+       weight, gross_minor, net_minor, discount_minor
+FROM credit_entries
+WHERE program_id = $1 AND conversion_id = $2 AND entry_id > $3
+ORDER BY entry_id
+LIMIT $4;
 
 -- name: judged
 INSERT INTO attributions AS a (
