@@ -17,6 +17,8 @@ SCENARIOS = (
     "attack",
     "consumer",
     "end_to_end",
+    "sync_modes",
+    "back_pressure",
 )
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 

@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_audit(_add(roles, "audit", _audit, "prove that credits add up; status 1 where they do not"))
     _add_model(_add(roles, "model", _model, "credit the channels of a CSV file path;conversions;value;null, as CSV"))
     _add_import(_add(roles, "import", _import, "a CSV into the database; each row is accepted or refused by itself"))
+    _add_ledger(roles)
 
     internal = roles.add_parser("serve-worker")
     internal.add_argument("--fd", type=int, required=True)
@@ -139,6 +140,15 @@ def _add_import(role: argparse.ArgumentParser) -> None:
     role.add_argument("--at", metavar="MOMENT", help="of insights: when the figures were read, if no column says it")
 
 
+def _add_ledger(roles: Any) -> None:
+    ledger = _add(roles, "ledger", _ledger, "whether every click of a period arrived, and where the others are")
+    ledger.add_argument("--from", dest="start", metavar="T", help="date (UTC) or beginning of a quarter hour")
+    ledger.add_argument("--to", dest="end", metavar="T", help="likewise, exclusive")
+    ledger.add_argument("--recount", action="store_true", help="count the rows too, which reads all of the period")
+    retire = _add(roles, "retire-journal", _retire_journal, "give up a journal whose disk is gone for good")
+    retire.add_argument("journal_id", metavar="ID")
+
+
 def _up(settings: Settings, options: argparse.Namespace) -> None:
     from .entrypoints.up import up
 
@@ -203,3 +213,15 @@ def _drop_dead_letters(settings: Settings, options: argparse.Namespace) -> None:
     from .entrypoints.dead_letters import drop
 
     asyncio.run(drop(settings, None if options.all else options.ids))
+
+
+def _ledger(settings: Settings, options: argparse.Namespace) -> None:
+    from .entrypoints.ledger import show_ledger
+
+    asyncio.run(show_ledger(settings, options.start, options.end, recount=options.recount))
+
+
+def _retire_journal(settings: Settings, options: argparse.Namespace) -> None:
+    from .entrypoints.ledger import retire_journal
+
+    asyncio.run(retire_journal(settings, options.journal_id))

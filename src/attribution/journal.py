@@ -7,7 +7,7 @@ docs/adr/0001-journal-and-group-commit.md tells why.
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -60,6 +60,17 @@ def split_frames(data: bytes) -> Iterator[bytes | Corrupt]:
         offset = damaged_from = offset + FRAME_HEAD.size + len(record)
     if damaged_from < len(data):
         yield Corrupt(data[damaged_from:])
+
+
+def records_by_heads(frames: bytes) -> Iterator[bytes]:
+    """Without a look at checksums, until a head says more than there is."""
+    offset, head_size, total = 0, FRAME_HEAD.size, len(frames)
+    while offset + head_size <= total:
+        start = offset + head_size
+        offset = start + FRAME_HEAD.unpack_from(frames, offset)[0]
+        if not start < offset <= total:
+            return
+        yield frames[start:offset]
 
 
 def _record_at(data: bytes, offset: int) -> bytes | None:
@@ -161,6 +172,7 @@ class Journal:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._lost = 0
+        self._left: list[int] = []
         existing = directory.segments()
         # No number is ever given to other bytes: the shipper's mark and Postgres know segments by it.
         self._open(existing[-1] + 1 if existing else 1)
@@ -171,7 +183,7 @@ class Journal:
     def _open(self, segment: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(self.directory.segment_path(segment), flags, 0o600)
-        self.directory.sync()
+        self._is_named = False
         self._segment = segment
         self._size = 0
 
@@ -183,6 +195,11 @@ class Journal:
     @property
     def has_pending(self) -> bool:
         return bool(self._pending)
+
+    @property
+    def pending(self) -> Sequence[bytes]:
+        """The records that the next commit writes."""
+        return self._pending
 
     def append(self, record: bytes) -> None:
         if self._pending_bytes > self._policy.memory_bytes:
@@ -198,7 +215,7 @@ class Journal:
             self._write(data)
         except OSError:
             return False
-        self._pending.clear()
+        self._pending = []
         self._pending_bytes = 0
         self._size += len(data)
         return True
@@ -206,7 +223,7 @@ class Journal:
     def _write(self, data: bytes) -> None:
         # Rotates before a write, so that a full disk can never leave the journal without an open segment.
         if self._size >= self._policy.segment_bytes:
-            self.rotate()
+            self._leave()
         written = os.write(self._file, data)
         if written < len(data):
             os.ftruncate(self._file, self._size)
@@ -214,19 +231,40 @@ class Journal:
 
     def rotate(self) -> None:
         """Begins a new segment, so that all before it can be deleted when it is done with."""
+        self._leave()
+        self.sync_left()
+
+    def _leave(self) -> None:
         full = self._file
         self._open(self._segment + 1)
-        os.fsync(full)
-        os.close(full)
+        self._left.append(full)
+
+    @property
+    def has_left(self) -> bool:
+        """Full segments wait for `sync_left`."""
+        return bool(self._left)
+
+    def sync_left(self) -> None:
+        """Of full segments, and of the open one's name. Like `sync` for another thread, one at a time: it waits."""
+        left, self._left = self._left, []
+        if not self._is_named:
+            self._is_named = True
+            self.directory.sync()
+        for file in left:
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+
+    def sync(self) -> None:
+        """When it returns, all that was written before it survives a power loss."""
+        self.sync_left()
+        os.fdatasync(self._file)
 
     def discard_pending(self) -> None:
         """For who tells its client that nothing was kept."""
         self._pending.clear()
         self._pending_bytes = 0
-
-    def fileno(self) -> int:
-        """Of the open segment, to fsync it; full ones are synced when they are left."""
-        return self._file
 
     def take_lost(self) -> int:
         """Records that found neither disk nor memory since the last call."""
@@ -234,7 +272,8 @@ class Journal:
         return lost
 
     def close(self) -> None:
-        os.close(self._file)
+        for file in (*self._left, self._file):
+            os.close(file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,12 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from attribution.adapters.click_stream import StreamCensus
 from attribution.adapters.conversion_intake import ConversionIntake, Key, Message
 from attribution.adapters.credit_table import CreditTable
+from attribution.adapters.ledger_table import LedgerTable
 from attribution.adapters.postgres import Database
+from attribution.adapters.redis import open_redis
 from attribution.adapters.refund_events import RefundTable
 from attribution.adapters.stats_table import StatsTable
 from attribution.api.app import build_api
@@ -22,11 +25,13 @@ from attribution.domain.conversions import Acceptance
 from attribution.domain.imports import ClickRejection, ImportedClick
 from attribution.domain.programs import Program
 from attribution.settings import Settings
+from attribution.stats.ledger import Ledger
 from attribution.stats.query import Stats
 
 ADMIN_KEY = "the-admin-key-of-the-tests"
 BASE_URL = "https://go.example"
 TOKEN = "T" * 56
+NO_REDIS = "unix:///nowhere/valkey.sock"
 
 
 @dataclass
@@ -100,7 +105,7 @@ class Api:
 
 @asynccontextmanager
 async def running_api(database_url: str) -> AsyncIterator[Api]:
-    settings = Settings(database_url=database_url, public_url=BASE_URL)
+    settings = Settings(database_url=database_url, redis_url=NO_REDIS, public_url=BASE_URL)
     database = Database(settings, size=4)
     tokens = ClickTokens({1: b"k" * 32})
     published, clicks = Published(), ClicksTaken()
@@ -115,6 +120,7 @@ async def running_api(database_url: str) -> AsyncIterator[Api]:
             clicks=clicks,
             credits=ConversionReader(CreditTable(database), tokens),
             stats=Stats(StatsTable(database)),
+            ledger=Ledger(LedgerTable(database), StreamCensus(open_redis(settings), settings.stream_partitions)),
             readiness=_ready,
             metrics=lambda: b"# metrics\n",
         )

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from attribution.adapters.click_stream import GROUP, StreamReader, StreamWriter, stream_key
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.journal_progress import JournalProgress
+from attribution.adapters.ledger_table import LedgerTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.redis import open_redis
 from attribution.domain.click_id import make_click_id
@@ -24,6 +25,7 @@ from attribution.domain.ids import InfluencerId, LinkId, ProgramId
 from attribution.domain.instants import to_us
 from attribution.ingest.consumer import ConsumePolicy, Consumer, DeadLetterLimit
 from attribution.journal import Journal, JournalDirectory, JournalPolicy, Position
+from attribution.redirect.reporter import JournalReporter
 from attribution.redirect.shipper import Shipper, ShipPolicy
 from attribution.settings import Settings
 
@@ -106,7 +108,11 @@ class Pipeline:
         """As the adopter does with a dead process's journal."""
         last = directory.segments()[-1]
         end = Position(last, directory.size(last))
-        await self.shipper_of(directory, lambda: end).finish()
+        shipper = self.shipper_of(directory, lambda: end)
+        await shipper.finish(lambda: self.reporter(directory, shipper).report(None))
+
+    def reporter(self, directory: JournalDirectory, shipper: Shipper) -> JournalReporter:
+        return JournalReporter(directory, 0, shipper, self.progress, LedgerTable(self.database), interval_s=0.05)
 
     def reader(self, name: str = "reader", claim_idle_ms: int = 200) -> StreamReader:
         return StreamReader(self.open_redis(), 0, name, claim_idle_ms)

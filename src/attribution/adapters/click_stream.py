@@ -1,10 +1,14 @@
 """The click stream: entries of many clicks, in partitions (docs/adr/0002-batched-stream-entries.md).
 
-An entry: `journal` (16 bytes), `segment` and `offset` (where in the journal its frames begin), `frames`.
+An entry: `journal` (16 bytes), `segment` and `offset` (where in the journal its frames begin), `frames`, `quarters`
+(how many clicks they are, by quarter hour: `1957000:480,1957001:20`). A hash beside the stream, `held`, says the same
+of all entries that are not done, by `journal:segment:offset`: the ledger reads it without their frames.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from struct import Struct
 from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,8 +16,9 @@ from uuid import UUID, uuid4
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from attribution.domain.quarters import QUARTER_US, quarter_of
 from attribution.errors import StreamUnavailableError
-from attribution.journal import Batch, Position
+from attribution.journal import FRAME_HEAD, Batch, Position
 
 from .redis import BLOCK_MS, translated_errors
 
@@ -24,11 +29,18 @@ _USAGE_SAMPLES = 5
 _PENDING_WATCHED = 1000
 _Delivery = tuple[bytes, bytes, int]
 """An entry, who has it, and for the how-manieth time."""
+_HEAD_AND_TIME = Struct(">I5xQ")
+"""Of a frame: the length of its record, and the time that follows checksum and version."""
+PARTITIONS_MAX = 1024
 
 
 def stream_key(partition: int) -> str:
     """The hash tag keeps whatever else belongs to a partition on the same node of a cluster."""
     return f"attribution:{{clicks-{partition}}}:stream"
+
+
+def held_key(partition: int) -> str:
+    return f"attribution:{{clicks-{partition}}}:held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,7 @@ class Entry:
     journal_id: UUID | None
     start: Position
     frames: bytes
+    quarters: Mapping[int, int] = field(default_factory=dict)
 
 
 class StreamWriter:
@@ -47,6 +60,7 @@ class StreamWriter:
     def __init__(self, redis: Redis, partition: int) -> None:
         self._redis = redis
         self._key = stream_key(partition)
+        self._held = held_key(partition)
 
     async def incarnation(self) -> str:
         """Changes when the server restarts or is flushed: then what it had acknowledged may be gone."""
@@ -64,6 +78,9 @@ class StreamWriter:
         with translated_errors():
             async with self._redis.pipeline(transaction=False) as pipe:
                 for batch in batches:
+                    quarters = _packed(_by_quarter(batch.frames))
+                    # Before its entry: what is neither held nor stored would look missing.
+                    pipe.hset(self._held, _held_field(journal_id, batch.start), quarters)
                     pipe.xadd(
                         self._key,
                         {
@@ -71,6 +88,7 @@ class StreamWriter:
                             "segment": batch.start.segment,
                             "offset": batch.start.offset,
                             "frames": batch.frames,
+                            "quarters": quarters,
                         },
                     )
                 await pipe.execute()
@@ -92,6 +110,7 @@ class StreamReader:
     def __init__(self, redis: Redis, partition: int, consumer: str, claim_idle_ms: int) -> None:
         self._redis = redis
         self._key = stream_key(partition)
+        self._held = held_key(partition)
         self._consumer = consumer
         self._claim_idle_s = claim_idle_ms / 1000
         self._seen: dict[_Delivery, float] = {}
@@ -136,12 +155,16 @@ class StreamReader:
         )
         return [entry for _, entries in reply for entry in _entries(entries)]
 
-    async def done(self, entry_ids: Sequence[bytes]) -> None:
+    async def done(self, entries: Sequence[Entry]) -> None:
         """Acknowledges and deletes: an acknowledged entry would still take memory."""
+        entry_ids = [entry.entry_id for entry in entries]
+        held = [_held_field(entry.journal_id, entry.start) for entry in entries if entry.journal_id is not None]
         with translated_errors():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.xack(self._key, GROUP, *entry_ids)
                 pipe.xdel(self._key, *entry_ids)
+                if held:
+                    pipe.hdel(self._held, *held)
                 await pipe.execute()
 
     async def last_entry_id(self) -> tuple[int, int]:
@@ -170,6 +193,40 @@ class StreamReader:
                 await self._redis.xgroup_delconsumer(self._key, GROUP, self._consumer)
 
 
+class StreamCensus:
+    """How many clicks the streams hold, without a look at their frames."""
+
+    def __init__(self, redis: Redis, partitions: int) -> None:
+        self._redis = redis
+        self._partitions = partitions
+
+    async def held(self) -> Counter[tuple[UUID, int]]:
+        """By journal and quarter hour."""
+        clicks: Counter[tuple[UUID, int]] = Counter()
+        with translated_errors():
+            for partition in range(self._partitions):
+                async for name, quarters in self._redis.hscan_iter(held_key(partition), count=1000):
+                    journal_id = UUID(hex=name.split(b":")[0].decode())
+                    for quarter, count in unpacked_quarters(quarters).items():
+                        clicks[journal_id, quarter] += count
+        return clicks
+
+    async def stranded(self) -> dict[int, int]:
+        """Entries of partitions beyond those that are counted, which no consumer reads."""
+        beyond = range(self._partitions, PARTITIONS_MAX)
+        with translated_errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for partition in beyond:
+                    pipe.xlen(stream_key(partition))
+                lengths: list[int] = await pipe.execute()
+        return {partition: length for partition, length in zip(beyond, lengths, strict=True) if length}
+
+    async def retire(self, journal_id: UUID) -> bool:
+        """Forgets a journal's report; a living one renews it. False: there was none."""
+        with translated_errors():
+            return bool(await self._redis.hdel(_SHIPPED, journal_id.hex))
+
+
 def _entries(raw: Iterable[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Entry]:
     # XCLAIM and XREADGROUP name entries that were deleted meanwhile with an empty body.
     return [_entry(entry_id, fields) for entry_id, fields in raw if fields]
@@ -178,9 +235,42 @@ def _entries(raw: Iterable[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Ent
 def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
     try:
         start = Position(int(fields[b"segment"]), int(fields[b"offset"]))
-        return Entry(entry_id, UUID(bytes=fields[b"journal"]), start, fields[b"frames"])
+        quarters = unpacked_quarters(fields.get(b"quarters", b""))
+        return Entry(entry_id, UUID(bytes=fields[b"journal"]), start, fields[b"frames"], quarters)
     except (KeyError, ValueError):
         return Entry(entry_id, None, Position(0, 0), b" ".join(b"%b=%b" % item for item in fields.items()))
+
+
+def _held_field(journal_id: UUID, start: Position) -> str:
+    return f"{journal_id.hex}:{start.segment}:{start.offset}"
+
+
+def _by_quarter(frames: bytes) -> Mapping[int, int]:
+    """Heads and times alone, and a division only where a quarter hour ends: this runs beside the redirect."""
+    counts: Counter[int] = Counter()
+    quarter = count = offset = 0
+    begin_us = end_us = 0
+    last, unpack = len(frames) - _HEAD_AND_TIME.size, _HEAD_AND_TIME.unpack_from
+    while offset <= last:
+        length, at_us = unpack(frames, offset)
+        if not begin_us <= at_us < end_us:
+            counts[quarter] += count
+            quarter, count = quarter_of(at_us), 0
+            begin_us, end_us = quarter * QUARTER_US, (quarter + 1) * QUARTER_US
+        count += 1
+        offset += FRAME_HEAD.size + length
+    counts[quarter] += count
+    return +counts
+
+
+def _packed(quarters: Mapping[int, int]) -> str:
+    return ",".join(f"{quarter}:{count}" for quarter, count in quarters.items())
+
+
+def unpacked_quarters(text: bytes) -> dict[int, int]:
+    """Raises `ValueError`."""
+    pairs = (part.split(b":") for part in text.split(b",") if part)
+    return {int(quarter): int(count) for quarter, count in pairs}
 
 
 def _parsed(entry_id: bytes | str) -> tuple[int, int]:

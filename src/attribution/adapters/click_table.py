@@ -1,7 +1,8 @@
 """Writes clicks: once each, in partitions by month."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,8 +10,9 @@ from uuid import UUID
 
 import asyncpg
 
-from attribution.domain.clicks import CLICK_ID, PROGRAM_ID, TIME, visitor_in
+from attribution.domain.clicks import CLICK_ID, PROGRAM_ID, TIME, record_time_us, visitor_in
 from attribution.domain.instants import from_us
+from attribution.domain.quarters import count_by_quarter, quarter_of, quarter_start
 
 from .click_rows import COLUMNS, DELTA_COLUMNS, ClickBatch, copy_file, delta_rows
 from .postgres import Database
@@ -34,6 +36,11 @@ class DeadLetter:
     data: bytes
     journal_id: UUID | None
     segment: int | None
+    position: int | None = None
+    """Where in its segment."""
+    clicked_at_us: int | None = None
+    """Of the click, or of a neighbour where the bytes do not say; None: it is counted in no quarter hour."""
+    clicks: int = 1
     dead_letter_id: int = 0
     created_at: datetime | None = None
 
@@ -49,6 +56,17 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """The clicks of one stream entry, for the ledger."""
+
+    journal_id: UUID
+    segment: int
+    records: Sequence[bytes]
+    quarters: Mapping[int, int]
+    """Their number by quarter hour as the shipper counted, so that nobody counts again; empty if it did not."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     new: int
     duplicate: int
@@ -60,9 +78,13 @@ class ClickTable:
         self._months: set[Month] = set()
 
     async def store(
-        self, clicks: ClickBatch, dead_letters: Sequence[DeadLetter], committed: Sequence[Committed]
+        self,
+        clicks: ClickBatch,
+        dead_letters: Sequence[DeadLetter],
+        committed: Sequence[Committed],
+        sources: Sequence[Source] = (),
     ) -> Stored:
-        """One transaction: the clicks, what could not become one, and how far the journals are done.
+        """One transaction: the clicks, what could not become one, how far the journals are done, the ledger.
 
         Raises `RejectedRowsError` when the database refuses a row's content, and then nothing is stored.
         """
@@ -74,13 +96,13 @@ class ClickTable:
                 if clicks:
                     await _copy_new(connection, rows)
                     await _copy(connection, "click_deltas", copy_file(delta_rows(clicks.records)), DELTA_COLUMNS)
-                await _account(connection, dead_letters, committed)
+                await _account(connection, dead_letters, committed, _arrivals(clicks, sources))
             return Stored(len(clicks), 0)
         except _RepeatedClickError:
             async with self._database.transaction() as connection:
                 new = await _merge(connection, rows)
-                await _account(connection, dead_letters, committed)
-            return Stored(new, len(clicks) - new)
+                await _account(connection, dead_letters, committed, _arrivals_of(new, sources))
+            return Stored(len(new), len(clicks) - len(new))
 
     async def reopen(self, clicks: ClickBatch) -> None:
         """Queues the conversions that these clicks can change.
@@ -121,13 +143,26 @@ class ClickTable:
         async with self._database.connection() as connection:
             rows = await connection.fetch(_SQL[statement], argument)
         return [
-            DeadLetter(r["reason"], r["detail"], r["data"], None, None, r["dead_letter_id"], r["created_at"])
+            DeadLetter(
+                r["reason"],
+                r["detail"],
+                r["data"],
+                r["journal_id"],
+                None,
+                dead_letter_id=r["dead_letter_id"],
+                created_at=r["created_at"],
+            )
             for r in rows
         ]
 
     async def drop_dead_letters(self, ids: Sequence[int]) -> None:
         async with self._database.connection() as connection:
             await connection.execute(_SQL["drop_dead_letters"], ids)
+
+    async def drop_replayed(self, ids: Sequence[int]) -> None:
+        """For those whose clicks are stored by now, where the ledger counts them."""
+        async with self._database.connection() as connection:
+            await connection.execute(_SQL["drop_replayed"], ids)
 
 
 class _RepeatedClickError(Exception):
@@ -148,21 +183,68 @@ async def _copy(connection: "Connection", table: str, rows: bytes, columns: Sequ
     await connection.copy_to_table(table, source=source, columns=columns, format="binary")
 
 
-async def _merge(connection: "Connection", rows: bytes) -> int:
+async def _merge(connection: "Connection", rows: bytes) -> set[bytes]:
+    """The ids of those that were not there."""
     await connection.execute(_SQL["stage"])
     await _copy(connection, "staged_clicks", rows, COLUMNS)
-    return int(await connection.fetchval(_SQL["merge"]))
+    return {row["click_id"].bytes for row in await connection.fetch(_SQL["merge"])}
+
+
+Arrivals = Counter[tuple[UUID, int]]
+
+
+def _arrivals(clicks: ClickBatch, sources: Sequence[Source]) -> Arrivals:
+    """Of clicks that are all new."""
+    arrivals: Arrivals = Counter()
+    if sum(len(source.records) for source in sources) != len(clicks):
+        return _arrivals_of({record[CLICK_ID] for record in clicks.records}, sources)
+    for source in sources:
+        counts = source.quarters
+        if sum(counts.values()) != len(source.records):
+            counts = count_by_quarter(map(record_time_us, source.records))
+        for quarter, count in counts.items():
+            arrivals[source.journal_id, quarter] += count
+    return arrivals
+
+
+def _arrivals_of(new: Collection[bytes], sources: Sequence[Source]) -> Arrivals:
+    came = {record[CLICK_ID]: (source.journal_id, record) for source in sources for record in source.records}
+    return Counter(
+        (journal_id, quarter_of(record_time_us(record)))
+        for click_id, (journal_id, record) in came.items()
+        if click_id in new
+    )
 
 
 async def _account(
-    connection: "Connection", dead_letters: Sequence[DeadLetter], committed: Sequence[Committed]
+    connection: "Connection",
+    dead_letters: Sequence[DeadLetter],
+    committed: Sequence[Committed],
+    arrivals: Arrivals,
 ) -> None:
     if dead_letters:
-        columns = zip(*((d.reason, d.detail, d.data, d.journal_id, d.segment) for d in dead_letters), strict=True)
+        columns = zip(*map(_letter_row, dead_letters), strict=True)
         await connection.execute(_SQL["add_dead_letters"], *columns)
+    if arrivals:
+        counted = sorted((quarter_start(quarter), journal_id, n) for (journal_id, quarter), n in arrivals.items())
+        await connection.execute(_SQL["add_arrivals"], *zip(*counted, strict=True))
     if committed:
         ranges = zip(*((c.journal_id, c.segment, c.start, c.stop) for c in committed), strict=True)
         await connection.execute(_PROGRESS["add_committed"], *ranges)
+
+
+def _letter_row(letter: DeadLetter) -> tuple[Any, ...]:
+    at = None if letter.clicked_at_us is None else quarter_start(quarter_of(letter.clicked_at_us))
+    return (
+        letter.reason,
+        letter.detail,
+        letter.data,
+        letter.journal_id,
+        letter.segment,
+        letter.position,
+        at,
+        letter.clicks,
+    )
 
 
 class _Reach(NamedTuple):

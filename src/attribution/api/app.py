@@ -23,6 +23,7 @@ from .fx_rates import fx_rates_router
 from .imports import imports_router
 from .influencers import INFLUENCERS
 from .insights import insights_router
+from .ledger import ledger_router
 from .links import links_router
 from .orders import orders_router
 from .posts import POSTS
@@ -141,6 +142,7 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(webhooks_router(services, directory))
     app.include_router(stats_router(services))
     app.include_router(audit_router(services))
+    app.include_router(ledger_router(services))
     _describe(app)
     _show(app)
     return app

@@ -13,6 +13,7 @@ from attribution.domain.ids import InfluencerId
 from attribution.domain.imports import ClickRejection, ImportedClick
 from attribution.domain.programs import Program
 from attribution.settings import Settings
+from attribution.stats.ledger import Ledger
 from attribution.stats.query import StatsQuery
 
 
@@ -95,5 +96,6 @@ class Services:
     clicks: ClickIntake
     credits: CreditReader
     stats: StatsReader
+    ledger: Ledger
     readiness: Callable[[], Awaitable[Readiness]]
     metrics: Callable[[], bytes]

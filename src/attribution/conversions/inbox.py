@@ -90,7 +90,7 @@ class Inbox:
         if not self._journal.commit():
             self._journal.discard_pending()
             raise OSError("the disk is full or broken")
-        os.fdatasync(self._journal.fileno())
+        self._journal.sync()
 
     async def replay(self, report: Report) -> None:
         """Until cancelled: moves what the journal holds into the database whenever that is there."""

@@ -160,6 +160,11 @@ def visitor_in(record: bytes) -> str | None:
     return record[HEAD_SIZE : record.index(b"\0", HEAD_SIZE)].decode() or None
 
 
+def record_time_us(record: bytes) -> int:
+    """Of a record that `pack_record` made; of other bytes, some number."""
+    return int.from_bytes(record[1:9], "big")
+
+
 def unpack_click(record: bytes) -> Click:
     """Raises `MalformedClickError` with the reason."""
     try:

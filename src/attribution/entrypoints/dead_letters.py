@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import orjson
 
-from attribution.adapters.click_table import ClickTable, DeadLetter
+from attribution.adapters.click_table import ClickTable, DeadLetter, Source
 from attribution.adapters.postgres import Database
 from attribution.errors import AttributionError, RejectedRowsError
 from attribution.ingest.steps import redecode
@@ -45,7 +45,7 @@ async def replay(settings: Settings, ids: Sequence[str] | None) -> None:
     """Stores those that can be stored by now; the others stay. `None`: all."""
     async with _table(settings) as table:
         stored = [letter.dead_letter_id for letter in await _chosen(table, ids) if await _stored(table, letter)]
-        await table.drop_dead_letters(stored)
+        await table.drop_replayed(stored)
     _print({"replayed": len(stored)})
 
 
@@ -69,7 +69,8 @@ async def _stored(table: ClickTable, letter: DeadLetter) -> bool:
     clicks = redecode(letter.data)
     try:
         if clicks:
-            await table.store(clicks, [], [])
+            sources = [Source(letter.journal_id, 0, clicks.records, {})] if letter.journal_id else []
+            await table.store(clicks, [], [], sources)
             await table.reopen(clicks)
     except RejectedRowsError:
         return False

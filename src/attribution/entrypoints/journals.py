@@ -9,6 +9,7 @@ import structlog
 from attribution.adapters.click_stream import StreamWriter
 from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.adapters.journal_progress import JournalProgress
+from attribution.adapters.ledger_table import LedgerTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.redis import open_redis
 from attribution.adoption import Adopter
@@ -16,6 +17,7 @@ from attribution.conversions.inbox import Inbox, Replayer
 from attribution.errors import UnavailableError
 from attribution.journal import Journal, JournalDirectory, JournalPolicy, Position, claim_first_free
 from attribution.redirect.recorder import ClickRecorder
+from attribution.redirect.reporter import JournalReporter
 from attribution.redirect.shipper import Shipper, ShipPolicy
 from attribution.settings import JournalSync, Settings
 
@@ -37,6 +39,7 @@ class Journals:
             settings.ship_batch_clicks, settings.ship_interval_ms / 1000, settings.stream_budget_bytes
         )
         self._progress = JournalProgress(database)
+        self._ledger = LedgerTable(database)
 
     @asynccontextmanager
     async def clicks(self) -> AsyncIterator[ClickRecorder]:
@@ -45,9 +48,12 @@ class Journals:
         async with AsyncExitStack() as stack:
             stack.callback(directory.release)
             stack.callback(journal.close)
-            shipper = await stack.enter_async_context(self._shipper(directory, lambda: journal.end))
             recorder = ClickRecorder(journal, self._settings.journal_sync)
-            stack.push_async_callback(self._last_shipment, recorder, shipper)
+            stack.callback(recorder.close)
+            shipper = await stack.enter_async_context(self._shipper(directory, lambda: journal.end))
+            reporter = self._reporter(directory, shipper)
+            stack.push_async_callback(self._last_shipment, recorder, shipper, reporter)
+            await stack.enter_async_context(background(reporter.run(lambda: recorder.tally.path), "report clicks"))
             await stack.enter_async_context(background(shipper.run(), "ship clicks"))
             adopter = Adopter(self._root, _CLICKS, _ADOPT_INTERVAL_S, self._finish_clicks)
             await stack.enter_async_context(background(adopter.run(), "adopt journals of clicks"))
@@ -95,14 +101,21 @@ class Journals:
         last = directory.segments()[-1]
         end = Position(last, directory.size(last))
         async with self._shipper(directory, lambda: end) as shipper:
-            await shipper.finish()
+            reporter = self._reporter(directory, shipper)
+            async with background(reporter.run(lambda: None), "report clicks of a dead process"):
+                await shipper.finish(lambda: reporter.report(None))
 
-    async def _last_shipment(self, recorder: ClickRecorder, shipper: Shipper) -> None:
+    def _reporter(self, directory: JournalDirectory, shipper: Shipper) -> JournalReporter:
+        partition = _partition(directory, self._settings.stream_partitions)
+        return JournalReporter(directory, partition, shipper, self._progress, self._ledger)
+
+    async def _last_shipment(self, recorder: ClickRecorder, shipper: Shipper, reporter: JournalReporter) -> None:
         """What does not leave now is on disk, and the next process of this data directory ships it."""
         recorder.flush()
         try:
             async with asyncio.timeout(FINAL_SHIPMENT_S):
                 await shipper.drain()
+                await reporter.report(None)
         except (UnavailableError, TimeoutError) as error:
             _log.warning("clicks_left_in_journal", error=str(error))
 

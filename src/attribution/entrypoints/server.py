@@ -11,9 +11,11 @@ from contextlib import AsyncExitStack, contextmanager
 import uvicorn
 
 from attribution import metrics
+from attribution.adapters.click_stream import StreamCensus
 from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.imported_clicks import ImportedClicks
+from attribution.adapters.ledger_table import LedgerTable
 from attribution.adapters.link_store import LinkStore
 from attribution.adapters.postgres import Database
 from attribution.adapters.redis import open_redis
@@ -33,6 +35,7 @@ from attribution.redirect.link_cache import LinkCache, LinkCachePolicy
 from attribution.redirect.tap import TapReader
 from attribution.redirect.visitor import RandomPool
 from attribution.settings import Settings
+from attribution.stats.ledger import Ledger
 from attribution.stats.query import Stats
 
 from .application import Application
@@ -116,6 +119,7 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> Application
         clicks=importer,
         credits=ConversionReader(CreditTable(database), tokens),
         stats=Stats(StatsTable(database)),
+        ledger=Ledger(LedgerTable(database), StreamCensus(redis, settings.stream_partitions)),
         readiness=ReadinessCheck(database, links, recorder),
         metrics=metrics.exposition,
     )

@@ -11,10 +11,10 @@ import structlog
 from attribution import metrics
 from attribution.adapters.click_rows import ClickBatch
 from attribution.adapters.click_stream import Entry, StreamReader
-from attribution.adapters.click_table import ClickTable, DeadLetter, Stored
+from attribution.adapters.click_table import ClickTable, DeadLetter, Source, Stored
 from attribution.errors import AttributionError, RejectedRowsError, UnavailableError
 
-from .steps import DeadLetterReason, Decoded, decode_entry
+from .steps import Decoded, decode_entry, rejected
 
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -84,30 +84,32 @@ class Consumer:
 
     async def _store(self, decoded: Decoded) -> Stored:
         try:
-            return await self._table.store(decoded.clicks, decoded.dead_letters, decoded.committed)
+            return await self._store_all(decoded)
         except RejectedRowsError:
-            decoded.clicks, refused = await self._sift(decoded.clicks)
+            decoded.clicks, refused = await self._sift(decoded.clicks, decoded.sources)
             decoded.dead_letters += refused
-            return await self._table.store(decoded.clicks, decoded.dead_letters, decoded.committed)
+            return await self._store_all(decoded)
 
-    async def _sift(self, clicks: ClickBatch) -> tuple[ClickBatch, list[DeadLetter]]:
+    async def _store_all(self, decoded: Decoded) -> Stored:
+        return await self._table.store(decoded.clicks, decoded.dead_letters, decoded.committed, decoded.sources)
+
+    async def _sift(self, clicks: ClickBatch, sources: Sequence[Source]) -> tuple[ClickBatch, list[DeadLetter]]:
         """Halves the batch until the refused rows stand alone."""
         try:
-            await self._table.store(clicks, [], [])
+            await self._table.store(clicks, [], [], sources)
         except RejectedRowsError as error:
             if len(clicks) == 1:
-                reason = DeadLetterReason.REJECTED_BY_DATABASE
-                return ClickBatch(), [DeadLetter(reason, str(error), clicks.records[0], None, None)]
+                return ClickBatch(), [rejected(clicks.records[0], str(error), sources)]
             first, second = clicks.halves()
-            good, bad = await self._sift(first)
-            more_good, more_bad = await self._sift(second)
+            good, bad = await self._sift(first, sources)
+            more_good, more_bad = await self._sift(second, sources)
             return good + more_good, bad + more_bad
         return clicks, []
 
     async def _finish(self, decoded: Decoded, entries: Sequence[Entry]) -> None:
         if decoded.clicks:
             await self._table.reopen(decoded.clicks)
-        await self._stream.done([entry.entry_id for entry in entries])
+        await self._stream.done(entries)
 
     async def _until_done(self, attempt: Callable[[], Awaitable[T]], stopping: asyncio.Event) -> T | None:
         """Again and again while a part is away; None when it is time to stop, and the entries are another's."""

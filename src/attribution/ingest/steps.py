@@ -1,14 +1,20 @@
 """From stream entries to clicks: each record on its own, so that a bad one takes no other with it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
 from attribution.adapters.click_rows import ClickBatch
 from attribution.adapters.click_stream import Entry
-from attribution.adapters.click_table import Committed, DeadLetter
-from attribution.domain.clicks import MalformedClickError
-from attribution.journal import Corrupt, split_frames
+from attribution.adapters.click_table import Committed, DeadLetter, Source
+from attribution.domain.clicks import MalformedClickError, record_time_us
+from attribution.domain.instants import to_us
+from attribution.journal import FRAME_HEAD, Corrupt, Position, records_by_heads, split_frames
+
+_EARLIEST_US = to_us(datetime(2000, 1, 1, tzinfo=UTC))
+_LATEST_US = to_us(datetime(2100, 1, 1, tzinfo=UTC))
 
 
 class DeadLetterReason(StrEnum):
@@ -25,6 +31,7 @@ class Decoded:
     clicks: ClickBatch = field(default_factory=ClickBatch)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     committed: list[Committed] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
 
 
 def decode_entry(decoded: Decoded, entry: Entry) -> None:
@@ -33,12 +40,49 @@ def decode_entry(decoded: Decoded, entry: Entry) -> None:
             DeadLetter(DeadLetterReason.FOREIGN_ENTRY, "not an entry of a shipper", entry.frames, None, None)
         )
     else:
-        decode_frames(decoded, entry.journal_id, entry.start.segment, entry.frames)
+        _decode_clicks(decoded, entry.journal_id, entry)
         stop = entry.start.offset + len(entry.frames)
         decoded.committed.append(Committed(entry.journal_id, entry.start.segment, entry.start.offset, stop))
 
 
-def decode_frames(decoded: Decoded, journal_id: UUID, segment: int, frames: bytes) -> None:
+def _decode_clicks(decoded: Decoded, journal_id: UUID, entry: Entry) -> None:
+    clicks, letters = len(decoded.clicks), len(decoded.dead_letters)
+    decode_frames(decoded, journal_id, entry.start, entry.frames)
+    records = decoded.clicks.records[clicks:]
+    decoded.sources.append(Source(journal_id, entry.start.segment, records, entry.quarters))
+    if letters < len(decoded.dead_letters):
+        near = record_time_us(records[0]) if records else None
+        decoded.dead_letters[letters:] = [_dated(letter, near) for letter in decoded.dead_letters[letters:]]
+
+
+def _dated(letter: DeadLetter, near_us: int | None) -> DeadLetter:
+    """Damaged bytes are of about the time of the clicks that came with them; alone, they may tell it themselves."""
+    record = letter.data[FRAME_HEAD.size :] if letter.reason == DeadLetterReason.CORRUPT_FRAME else letter.data
+    own_us = record_time_us(record)
+    return replace(letter, clicked_at_us=near_us or (own_us if _EARLIEST_US <= own_us < _LATEST_US else None))
+
+
+def _clicks_in(damaged: bytes) -> int:
+    """As many as the heads of its frames say, if they lead to its end."""
+    records = list(records_by_heads(damaged))
+    whole = sum(FRAME_HEAD.size + len(record) for record in records) == len(damaged)
+    return len(records) if whole else 1
+
+
+def rejected(record: bytes, detail: str, sources: Sequence[Source]) -> DeadLetter:
+    source = next((source for source in sources if record in source.records), None)
+    return DeadLetter(
+        DeadLetterReason.REJECTED_BY_DATABASE,
+        detail,
+        record,
+        source.journal_id if source else None,
+        source.segment if source else None,
+        clicked_at_us=record_time_us(record),
+    )
+
+
+def decode_frames(decoded: Decoded, journal_id: UUID, start: Position, frames: bytes) -> None:
+    segment, position = start
     for record in split_frames(frames):
         if isinstance(record, Corrupt):
             decoded.dead_letters.append(
@@ -48,15 +92,19 @@ def decode_frames(decoded: Decoded, journal_id: UUID, segment: int, frames: byte
                     record.data,
                     journal_id,
                     segment,
+                    position,
+                    clicks=_clicks_in(record.data),
                 )
             )
+            position += len(record.data)
             continue
         try:
             decoded.clicks.add(record)
         except MalformedClickError as error:
             decoded.dead_letters.append(
-                DeadLetter(DeadLetterReason.MALFORMED_CLICK, str(error), record, journal_id, segment)
+                DeadLetter(DeadLetterReason.MALFORMED_CLICK, str(error), record, journal_id, segment, position)
             )
+        position += FRAME_HEAD.size + len(record)
 
 
 def redecode(data: bytes) -> ClickBatch:
@@ -65,5 +113,5 @@ def redecode(data: bytes) -> ClickBatch:
         return ClickBatch.of([data])
     except MalformedClickError:
         decoded = Decoded()
-        decode_frames(decoded, UUID(int=0), 0, data)
+        decode_frames(decoded, UUID(int=0), Position(0, 0), data)
         return ClickBatch() if decoded.dead_letters else decoded.clicks

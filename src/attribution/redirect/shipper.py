@@ -7,7 +7,7 @@ flushed, costs nothing: its new incarnation makes the shipper begin again at the
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,18 +92,26 @@ class Shipper:
         if self._position >= self._end():
             await self._stream.retire(self._directory.journal_id)
 
-    async def finish(self) -> None:
-        """For the journal of a dead process: until all of it is committed and deleted, or cancelled."""
-        while not await self._finished():
+    async def finish(self, report: Callable[[], Awaitable[None]]) -> None:
+        """For the journal of a dead process: until all of it is committed, reported and deleted, or cancelled."""
+        while not await self._finished(report):
             await self._attempt()
 
-    async def _finished(self) -> bool:
+    def unshipped_bytes(self) -> int:
+        """What waits on disk for the stream."""
+        segment, offset = self._position
+        sizes = {later: self._directory.size(later) for later in self._directory.segments() if later >= segment}
+        return sum(sizes.values()) - (offset if segment in sizes else 0)
+
+    async def _finished(self, report: Callable[[], Awaitable[None]]) -> bool:
         end, journal_id = self._end(), self._directory.journal_id
         if self._directory.segments() != [end.segment]:
             return False
         try:
             if (await self._progress.committed(journal_id)).get(end.segment, 0) < end.offset:
                 return False
+            # Under this id, which is forgotten below.
+            await report()
             # Before the last segment goes: else a crash between would leave a report that nobody renews.
             await self._stream.retire(journal_id)
             # Its next owner begins at segment 1, so under another id, lest these bytes be taken for those.

@@ -2,7 +2,7 @@
 CREATE TEMP TABLE IF NOT EXISTS staged_clicks (LIKE clicks) ON COMMIT DELETE ROWS;
 
 -- name: merge
--- And what the new ones add to the rollups; says how many they are.
+-- And what the new ones add to the rollups; says which they are.
 WITH new AS (
     INSERT INTO clicks SELECT * FROM staged_clicks ON CONFLICT DO NOTHING RETURNING *
 ), added AS (
@@ -12,11 +12,33 @@ WITH new AS (
     FROM new
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 )
-SELECT count(*) FROM new;
+SELECT click_id FROM new;
 
 -- name: add_dead_letters
-INSERT INTO dead_letters (reason, detail, data, journal_id, segment)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[], $5::bigint[]);
+-- Those that are new, and the ledger's count of them.
+WITH added AS (
+    INSERT INTO dead_letters (reason, detail, data, journal_id, segment, position, quarter, clicks)
+    SELECT * FROM unnest(
+        $1::text[], $2::text[], $3::bytea[], $4::uuid[], $5::bigint[], $6::bigint[], $7::timestamptz[], $8::int[]
+    )
+    ON CONFLICT DO NOTHING
+    RETURNING quarter, journal_id, clicks
+)
+INSERT INTO journal_arrivals AS a (quarter, journal_id, stored, dead_lettered)
+SELECT quarter, journal_id, 0, sum(clicks)
+FROM added
+WHERE quarter IS NOT NULL AND journal_id IS NOT NULL
+GROUP BY quarter, journal_id
+ORDER BY quarter, journal_id
+ON CONFLICT (quarter, journal_id) DO UPDATE SET dead_lettered = a.dead_lettered + excluded.dead_lettered;
+
+-- name: add_arrivals
+-- Locked in one order, so consumers never wait in a circle.
+INSERT INTO journal_arrivals AS a (quarter, journal_id, stored, dead_lettered)
+SELECT quarter, journal_id, stored, 0
+FROM unnest($1::timestamptz[], $2::uuid[], $3::bigint[]) AS n (quarter, journal_id, stored)
+ORDER BY quarter, journal_id
+ON CONFLICT (quarter, journal_id) DO UPDATE SET stored = a.stored + excluded.stored;
 
 -- name: reach
 -- Of these programmes, those where a click of `reopen` can find something: a conversion not before the batch's first
@@ -78,11 +100,21 @@ INSERT INTO click_watermarks AS w (partition, complete_before) VALUES ($1, $2)
 ON CONFLICT (partition) DO UPDATE SET complete_before = greatest(w.complete_before, excluded.complete_before);
 
 -- name: dead_letters
-SELECT dead_letter_id, reason, detail, data, created_at FROM dead_letters ORDER BY dead_letter_id LIMIT $1;
+SELECT dead_letter_id, reason, detail, data, journal_id, created_at
+FROM dead_letters ORDER BY dead_letter_id LIMIT $1;
 
 -- name: dead_letters_by_id
-SELECT dead_letter_id, reason, detail, data, created_at
+SELECT dead_letter_id, reason, detail, data, journal_id, created_at
 FROM dead_letters WHERE dead_letter_id = ANY($1::bigint[]) ORDER BY dead_letter_id;
 
 -- name: drop_dead_letters
 DELETE FROM dead_letters WHERE dead_letter_id = ANY($1::bigint[]);
+
+-- name: drop_replayed
+WITH gone AS (
+    DELETE FROM dead_letters WHERE dead_letter_id = ANY($1::bigint[]) RETURNING quarter, journal_id, clicks
+)
+UPDATE journal_arrivals a
+SET dead_lettered = a.dead_lettered - g.clicks
+FROM (SELECT quarter, journal_id, sum(clicks) AS clicks FROM gone GROUP BY quarter, journal_id) g
+WHERE a.quarter = g.quarter AND a.journal_id = g.journal_id;
