@@ -30,6 +30,7 @@ from .posts import POSTS
 from .problems import Problem, answer_with_problems
 from .programs import programs_router
 from .refunds import refunds_router
+from .reports import reports_router
 from .resources import resource_router
 from .rules import RULES
 from .services import Services
@@ -143,6 +144,7 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(stats_router(services))
     app.include_router(audit_router(services))
     app.include_router(ledger_router(services))
+    app.include_router(reports_router(services))
     _describe(app)
     _show(app)
     return app

@@ -68,7 +68,7 @@ def _chosen(parameter: str, text: str | None, known: Sequence[str]) -> list[str]
     return names
 
 
-def _moment(parameter: str, text: str, zone: ZoneInfo) -> datetime:
+def moment(parameter: str, text: str, zone: ZoneInfo) -> datetime:
     """An instant, or the beginning of a date in the programme's zone."""
     try:
         if len(text) == len("2026-11-20"):
@@ -226,8 +226,8 @@ async def _query(
     cursor: Annotated[str | None, Query(max_length=64)] = None,
 ) -> StatsQuery:
     zone = ZoneInfo(program.timezone)
-    until = _moment("to", end, zone) if end else datetime.now(UTC)
-    since = _moment("from", start, zone) if start else until - _DEFAULT_PERIOD
+    until = moment("to", end, zone) if end else datetime.now(UTC)
+    since = moment("from", start, zone) if start else until - _DEFAULT_PERIOD
     if since > until:
         raise _invalid("from", "is after `to`")
     dimensions = _chosen("group_by", group_by, list(Dimension))

@@ -13,6 +13,8 @@ from attribution.errors import AttributionError
 SEPARATOR: Final = " > "
 COLUMNS: Final = ("path", "conversions", "value", "null")
 _SHOWN: Final = 100
+_PLAIN: Final = 18
+"""Digits of counts that are read the fast way."""
 
 Number = int | float | Decimal | Fraction
 
@@ -98,6 +100,8 @@ def _touches(cell: str) -> tuple[str, ...]:
 
 
 def _number(name: str, cell: str) -> int | Fraction:
+    if cell.isascii() and cell.isdecimal() and len(cell) <= _PLAIN:
+        return int(cell)
     try:
         number = Fraction(parse_decimal(cell.strip()))
     except MoneyError as error:
