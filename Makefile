@@ -13,7 +13,7 @@ bench: $(ENVIRONMENT)
 chaos: $(ENVIRONMENT)
 	@exec .venv/bin/python -m tests.chaos --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
-.PHONY: run test bench chaos fmt lock
+.PHONY: run test bench chaos fuzz fmt lock
 .DEFAULT_GOAL := run
 
 # PORT, DATA_DIR, WORKERS and all other settings: from the environment, or `make run PORT=9000`
@@ -26,6 +26,10 @@ test: $(ENVIRONMENT)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/pytest -n 2 --dist worksteal
+
+# the tests that search, with FUZZ times their cases: `make fuzz FUZZ=100`
+fuzz: $(ENVIRONMENT)
+	FUZZ=$(or $(FUZZ),20) .venv/bin/pytest -n 2 --dist worksteal tests/properties tests/integration/test_credit_convergence.py
 
 fmt: $(ENVIRONMENT)
 	.venv/bin/ruff check --fix-only .

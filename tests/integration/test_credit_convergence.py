@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest_asyncio
 from tests.support.batches import batch_of
+from tests.support.fuzzing import FUZZ
 from tests.support.recorded import expected, recorded
 from tests.support.reference import WHOLE, Judged, Order, World, by_influencer, judge_all, net, refunded
 from tests.support.worlds import (
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from attribution.adapters.postgres import Connection
 
 Action = Callable[[], Awaitable[object]]
-WORLDS = 16
-CONCURRENT_WORLDS = 5
+WORLDS = 16 * FUZZ
+CONCURRENT_WORLDS = 5 * FUZZ
 
 
 @pytest_asyncio.fixture

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import reference
+from tests.support.fuzzing import cases
 from tests.support.recorded import part_of, target_of
 from tests.support.reference import WHOLE, Judged, Link, Order, Version, World
 from tests.support.worlds import named_by
@@ -19,7 +20,7 @@ from attribution.domain.ids import CampaignId, ClickId, CodeId, InfluencerId, Li
 from attribution.domain.models import Model, Parameters
 from attribution.domain.rules import CampaignWindows, Judgement, Rule, RuleBook
 
-CASES = settings(max_examples=200, deadline=None)
+CASES = cases(200)
 NOW = 1_000
 INFLUENCERS = st.sampled_from([None, 1, 2, 3])
 CAMPAIGNS = st.sampled_from([None, 1, 2])
@@ -210,7 +211,7 @@ def by_reference(world: World) -> Judged:
     return judged
 
 
-@CASES
+@cases(1000)
 @given(journeys(), st.randoms(use_true_random=False))
 def test_attribution_is_the_references(world: World, rng: random.Random) -> None:
     """Status, reason, verdicts of touches and codes, credits to the last minor unit, in any order of touches."""

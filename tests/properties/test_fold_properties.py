@@ -1,8 +1,9 @@
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.fuzzing import cases
 from tests.support.reference import fold
 from tests.support.worlds import order_of
 
@@ -30,7 +31,7 @@ MESSAGES = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@cases(200)
 @given(MESSAGES)
 def test_any_message_is_read_back_as_it_was_written(message: ConversionMessage) -> None:
     """With the same hash, so that a journalled message decides ties as the same one sent to the database."""
@@ -39,7 +40,7 @@ def test_any_message_is_read_back_as_it_was_written(message: ConversionMessage) 
     assert decoded.content_hash() == message.content_hash()
 
 
-@settings(max_examples=50, deadline=None)
+@cases(50)
 @given(st.lists(MESSAGES, max_size=4))
 def test_the_reference_folds_alike_in_any_order(messages: list[ConversionMessage]) -> None:
     """The newest message wins, of equally new ones the greater hash: nothing is left to the order of arrival."""
