@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from zlib import crc32
 
 FRAME_HEAD = Struct(">II")
+_HEAD_SIZE, _unpack_head = FRAME_HEAD.size, FRAME_HEAD.unpack_from
 RECORD_MAX_BYTES = 64 * 1024 * 1024
 """More than any record has; a frame that says more is damaged."""
 _SUFFIX = ".journal"
@@ -49,7 +50,8 @@ def frame(record: bytes) -> bytes:
 def split_frames(data: bytes) -> Iterator[bytes | Corrupt]:
     """Every byte of `data` is in one record or one `Corrupt`; after damage it finds the next good frame."""
     offset = damaged_from = 0
-    while offset < len(data):
+    total = len(data)
+    while offset < total:
         record = _record_at(data, offset)
         if record is None:
             offset += 1
@@ -57,8 +59,8 @@ def split_frames(data: bytes) -> Iterator[bytes | Corrupt]:
         if damaged_from < offset:
             yield Corrupt(data[damaged_from:offset])
         yield record
-        offset = damaged_from = offset + FRAME_HEAD.size + len(record)
-    if damaged_from < len(data):
+        offset = damaged_from = offset + _HEAD_SIZE + len(record)
+    if damaged_from < total:
         yield Corrupt(data[damaged_from:])
 
 
@@ -74,14 +76,15 @@ def records_by_heads(frames: bytes) -> Iterator[bytes]:
 
 
 def _record_at(data: bytes, offset: int) -> bytes | None:
-    start = offset + FRAME_HEAD.size
-    if start > len(data):
+    start, total = offset + _HEAD_SIZE, len(data)
+    if start > total:
         return None
-    length, checksum = FRAME_HEAD.unpack_from(data, offset)
+    length, checksum = _unpack_head(data, offset)
+    stop = start + length
     # An empty record is never written, and its frame of eight zeros is what a torn block looks like.
-    if not 0 < length <= min(len(data) - start, RECORD_MAX_BYTES):
+    if stop > total or not 0 < length <= RECORD_MAX_BYTES:
         return None
-    record = data[start : start + length]
+    record = data[start:stop]
     return record if crc32(record) == checksum else None
 
 

@@ -115,8 +115,8 @@ def test_rows_sort_as_the_primary_key(clicks: list[Click]) -> None:
     )
 
 
-def test_a_batch_keeps_nothing_of_a_record_that_it_refuses() -> None:
+def test_a_batch_takes_nothing_when_it_refuses_one() -> None:
     batch = ClickBatch.of([pack_click(NOW)])
     with pytest.raises(MalformedClickError):
-        batch.add(b"\x09")
+        batch.extend([pack_click(NOW), b"\x09"])
     assert len(batch.records) == len(batch.rows) == 1

@@ -4,24 +4,26 @@ A row is its number of fields (2 bytes), then for each its length (4, -1 for NUL
 https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from struct import Struct, error
 from typing import Self
 
 from attribution.domain.clicks import (
     HEAD_SIZE,
+    LINK_AND_CLASS,
     RECORD_VERSION,
     SUB_COUNT,
     AgentClass,
-    LinkPart,
+    Channel,
     MalformedClickError,
+    record_time_us,
     unpack_click,
-    unpack_link,
 )
 from attribution.domain.instants import to_us
+from attribution.domain.quarters import QUARTER_US, quarter_of
 
 COLUMNS = (
     "program_id", "clicked_at", "click_id", "link_id", "influencer_id", "campaign_id", "post_id", "channel",
@@ -33,20 +35,21 @@ DELTA_COLUMNS = (
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
-_FIELDS, _DELTA_FIELDS = (len(columns).to_bytes(2, "big") for columns in (COLUMNS, DELTA_COLUMNS))
-_LINKS_KEPT = 2**17
+_ID_LENGTH = b"\0\0\0\x08"
+_NO_ID, _BEYOND_IDS = bytes(8), b"\x80"
+"""An id is a positive bigint."""
+_ROW_BEGIN, _DELTA_BEGIN = (len(columns).to_bytes(2, "big") + _ID_LENGTH for columns in (COLUMNS, DELTA_COLUMNS))
 
 # A time on the wire counts from 2000. A click out of this century is a broken clock's, and a partition for each
 # month that it names would be a way to fill the database, and stop it.
 _FIRST_US = to_us(datetime(2000, 1, 1, tzinfo=UTC))
 _LAST_US = to_us(datetime(2100, 1, 1, tzinfo=UTC)) - 1
 
-_HEAD = Struct(">BQ8s41sB")
+_HEAD = Struct(">BQ8s8s8s8s8s8sBB")
+_LINK_AND_CLASS = Struct(">8s8s8s8s8sBB")
 _TIME_AND_ID = Struct(">iqiQ8s")
 _ID_FIELD = Struct(">iq")
 _COUNTS = Struct(">iiii")
-_TIME, _LINK, _CLASS = slice(1, 9), slice(17, 58), 58
-_QUARTER_US = 15 * 60 * 1_000_000
 _pack_length = Struct(">i").pack
 
 
@@ -70,17 +73,20 @@ def _class_fields(agent_class: AgentClass) -> bytes:
 
 _CLASS_FIELDS = tuple(_class_fields(agent_class) for agent_class in AgentClass)
 _IS_BOT = tuple(agent_class.is_bot for agent_class in AgentClass)
+_CHANNEL_FIELDS = (_NULL, *(_text(channel.value.encode()) for channel in Channel))
 _NO_SUBS, _NO_SUB_FIELDS = b"\0" * (SUB_COUNT - 1), _NULL * SUB_COUNT
 
 
-@lru_cache(_LINKS_KEPT)
-def _link_fields(link_part: bytes) -> tuple[bytes, bytes]:
-    """`program_id`, and `link_id` to `channel`."""
-    link: LinkPart = unpack_link(link_part)
-    ids = (link.link_id, link.influencer_id, link.campaign_id, link.post_id)
-    fields = b"".join(_ID_FIELD.pack(8, number) if number else _NULL for number in ids)
-    channel = link.channel.value if link.channel else ""
-    return _ID_FIELD.pack(8, link.program_id), fields + _text(channel.encode())
+def _link_fields(link: bytes, influencer: bytes, campaign: bytes, post: bytes, channel: int) -> bytes:
+    """`link_id` to `channel`."""
+    return b"".join((
+        _ID_LENGTH,
+        link,
+        _NULL if influencer == _NO_ID else _ID_LENGTH + influencer,
+        _NULL if campaign == _NO_ID else _ID_LENGTH + campaign,
+        _NULL if post == _NO_ID else _ID_LENGTH + post,
+        _CHANNEL_FIELDS[channel],
+    ))  # fmt: skip
 
 
 def _sub_fields(subs: bytes) -> bytes:
@@ -91,7 +97,9 @@ def _sub_fields(subs: bytes) -> bytes:
 def copy_row(record: bytes) -> bytes:
     """The row of a record. Rows sort by `clicks`' primary key. Raises `MalformedClickError` with the reason."""
     try:
-        version, clicked_at_us, unique, link_part, class_byte = _HEAD.unpack_from(record)
+        version, clicked_at_us, unique, program, link, influencer, campaign, post, channel, class_byte = (
+            _HEAD.unpack_from(record)
+        )
         texts = record[HEAD_SIZE:]
         visitor, ip, referrer, subs = texts.split(b"\0", 3)
         # Bytes that are no UTF-8 would end the whole COPY.
@@ -99,12 +107,13 @@ def copy_row(record: bytes) -> bytes:
             texts.decode()
         if version != RECORD_VERSION or not _FIRST_US <= clicked_at_us <= _LAST_US:
             raise MalformedClickError("a time out of this century")
-        program, link_fields = _link_fields(link_part)
+        if max(program, link, influencer, campaign, post) >= _BEYOND_IDS or _NO_ID in (program, link):
+            raise MalformedClickError("an id that no table has")
         return b"".join((
-            _FIELDS,
+            _ROW_BEGIN,
             program,
             _TIME_AND_ID.pack(8, clicked_at_us - _FIRST_US, 16, clicked_at_us, unique),
-            link_fields,
+            _link_fields(link, influencer, campaign, post, channel),
             _CLASS_FIELDS[class_byte],
             _LENGTHS[len(visitor)],
             visitor,
@@ -119,22 +128,41 @@ def copy_row(record: bytes) -> bytes:
         raise MalformedClickError(str(cause)) from cause
 
 
-def delta_rows(records: Iterable[bytes]) -> list[bytes]:
-    """What clicks, each of them new, add to the rollups: counted by link and quarter of an hour.
+def delta_rows(records: Sequence[bytes]) -> list[bytes]:
+    """What clicks, each of them new, add to the rollups: counted by link, class and quarter of an hour.
 
     No time zone has finer offsets, so every local hour, day and month is made of such quarters.
     """
-    counts: dict[tuple[bytes, int], list[int]] = {}
+    return [
+        _delta_row(quarter, what, count)
+        for quarter, of_quarter in _by_quarter(records).items()
+        for what, count in Counter([record[LINK_AND_CLASS] for record in of_quarter]).items()
+    ]
+
+
+def _by_quarter(records: Sequence[bytes]) -> Mapping[int, Sequence[bytes]]:
+    if not records:
+        return {}
+    # Records sort by their times; nearly always all are of one quarter.
+    quarter = quarter_of(record_time_us(min(records)))
+    if quarter_of(record_time_us(max(records))) == quarter:
+        return {quarter: records}
+    by_quarter = defaultdict(list)
     for record in records:
-        key = (record[_LINK], int.from_bytes(record[_TIME], "big") // _QUARTER_US)
-        counts.setdefault(key, [0, 0])[_IS_BOT[record[_CLASS]]] += 1
-    return [_delta_row(link_part, quarter, *counted) for (link_part, quarter), counted in counts.items()]
+        by_quarter[quarter_of(record_time_us(record))].append(record)
+    return by_quarter
 
 
-def _delta_row(link_part: bytes, quarter: int, clicks: int, bot_clicks: int) -> bytes:
-    program, link_fields = _link_fields(link_part)
-    at = _ID_FIELD.pack(8, quarter * _QUARTER_US - _FIRST_US)
-    return b"".join((_DELTA_FIELDS, program, at, link_fields, _COUNTS.pack(4, clicks, 4, bot_clicks)))
+def _delta_row(quarter: int, what: bytes, count: int) -> bytes:
+    program, link, influencer, campaign, post, channel, class_byte = _LINK_AND_CLASS.unpack(what)
+    counts = (0, count) if _IS_BOT[class_byte] else (count, 0)
+    return b"".join((
+        _DELTA_BEGIN,
+        program,
+        _ID_FIELD.pack(8, quarter * QUARTER_US - _FIRST_US),
+        _link_fields(link, influencer, campaign, post, channel),
+        _COUNTS.pack(4, counts[0], 4, counts[1]),
+    ))  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -148,17 +176,20 @@ class ClickBatch:
     def of(cls, records: Iterable[bytes]) -> Self:
         """Raises `MalformedClickError`."""
         batch = cls()
-        for record in records:
-            batch.add(record)
+        batch.extend(list(records))
         return batch
 
-    def add(self, record: bytes) -> None:
-        """Raises `MalformedClickError`."""
-        self.rows.append(copy_row(record))
-        self.records.append(record)
+    def extend(self, records: Sequence[bytes]) -> None:
+        """By all of them, or raises `MalformedClickError` and stays as it was."""
+        self.rows += [copy_row(record) for record in records]
+        self.records += records
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def first_and_last(self) -> tuple[bytes, bytes]:
+        """By time: a record begins with its version, which all share, and its click id."""
+        return min(self.records), max(self.records)
 
     def halves(self) -> tuple["ClickBatch", "ClickBatch"]:
         middle = len(self) // 2

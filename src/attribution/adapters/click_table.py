@@ -258,8 +258,7 @@ class _Reach(NamedTuple):
 async def _reach(connection: "Connection", clicks: ClickBatch) -> dict[int, _Reach]:
     """By programme, and only those that have such clicks: for most batches none."""
     programs = {int.from_bytes(program, "big") for program in {record[PROGRAM_ID] for record in clicks.records}}
-    ids = [record[CLICK_ID] for record in clicks.records]
-    first, last = UUID(bytes=min(ids)), UUID(bytes=max(ids))
+    first, last = (UUID(bytes=record[CLICK_ID]) for record in clicks.first_and_last())
     rows = await connection.fetch(_SQL["reach"], programs, first, last, _clicked_at(first.bytes))
     return {row["program_id"]: _Reach(row["until"], row["awaited"]) for row in rows}
 
@@ -283,10 +282,10 @@ def _clicked_at(click_id: bytes) -> datetime:
 
 
 def _months(clicks: ClickBatch) -> set[Month]:
-    moments = {record[TIME] for record in clicks.records}
-    if moments and _month_at(min(moments)) == _month_at(max(moments)):
-        return {_month_at(min(moments))}
-    return {_month_at(moment) for moment in moments}
+    if not clicks:
+        return set()
+    ends = {_month_at(record[TIME]) for record in clicks.first_and_last()}
+    return ends if len(ends) == 1 else {_month_at(record[TIME]) for record in clicks.records}
 
 
 def _month_at(click_id: bytes) -> Month:

@@ -26,7 +26,7 @@ _HEAD = Struct(">B16s41sB")
 HEAD_SIZE = _HEAD.size
 """Of a record, in bytes: the texts follow."""
 # Places in a record, for who handles many without an object for each.
-TIME, CLICK_ID, PROGRAM_ID, LINK_PART, CLASS = slice(1, 9), slice(1, 17), slice(17, 25), slice(17, 58), slice(58, 59)
+TIME, CLICK_ID, PROGRAM_ID, LINK_AND_CLASS = slice(1, 9), slice(1, 17), slice(17, 25), slice(17, 59)
 _LINK_PART = Struct(">QQQQQB")
 _TEXTS = 3 + SUB_COUNT
 _LAST_ID = 2**63 - 1

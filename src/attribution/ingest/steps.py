@@ -1,12 +1,12 @@
 """From stream entries to clicks: each record on its own, so that a bad one takes no other with it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from attribution.adapters.click_rows import ClickBatch
+from attribution.adapters.click_rows import ClickBatch, copy_row
 from attribution.adapters.click_stream import Entry
 from attribution.adapters.click_table import Committed, DeadLetter, Source
 from attribution.domain.clicks import MalformedClickError, record_time_us
@@ -82,29 +82,46 @@ def rejected(record: bytes, detail: str, sources: Sequence[Source]) -> DeadLette
 
 
 def decode_frames(decoded: Decoded, journal_id: UUID, start: Position, frames: bytes) -> None:
+    pieces = list(split_frames(frames))
+    records = [piece for piece in pieces if not isinstance(piece, Corrupt)]
+    try:
+        # Nearly always all are sound.
+        decoded.clicks.extend(records)
+        sound = len(records) == len(pieces)
+    except MalformedClickError:
+        decoded.clicks.extend([record for record in records if _refusal(record) is None])
+        sound = False
+    if not sound:
+        decoded.dead_letters += _letters(pieces, journal_id, start)
+
+
+def _letters(pieces: Sequence[bytes | Corrupt], journal_id: UUID, start: Position) -> Iterator[DeadLetter]:
     segment, position = start
-    for record in split_frames(frames):
-        if isinstance(record, Corrupt):
-            decoded.dead_letters.append(
-                DeadLetter(
-                    DeadLetterReason.CORRUPT_FRAME,
-                    "no frame with a right checksum",
-                    record.data,
-                    journal_id,
-                    segment,
-                    position,
-                    clicks=_clicks_in(record.data),
-                )
+    for piece in pieces:
+        if isinstance(piece, Corrupt):
+            yield DeadLetter(
+                DeadLetterReason.CORRUPT_FRAME,
+                "no frame with a right checksum",
+                piece.data,
+                journal_id,
+                segment,
+                position,
+                clicks=_clicks_in(piece.data),
             )
-            position += len(record.data)
+            position += len(piece.data)
             continue
-        try:
-            decoded.clicks.add(record)
-        except MalformedClickError as error:
-            decoded.dead_letters.append(
-                DeadLetter(DeadLetterReason.MALFORMED_CLICK, str(error), record, journal_id, segment, position)
-            )
-        position += FRAME_HEAD.size + len(record)
+        if (refusal := _refusal(piece)) is not None:
+            yield DeadLetter(DeadLetterReason.MALFORMED_CLICK, refusal, piece, journal_id, segment, position)
+        position += FRAME_HEAD.size + len(piece)
+
+
+def _refusal(record: bytes) -> str | None:
+    """Why it is no row."""
+    try:
+        copy_row(record)
+    except MalformedClickError as error:
+        return str(error)
+    return None
 
 
 def redecode(data: bytes) -> ClickBatch:
