@@ -187,7 +187,7 @@ async def test_stats_of_a_day_look_into_its_month(connection: "Connection") -> N
         [Dimension.INFLUENCER], {}, set(Sum),
     )  # fmt: skip
     for rolled_up in (False, True):
-        statement = sums_statement(question, rolled_up=rolled_up)
+        statement = sums_statement(question, rolled_up=rolled_up, rates={})
         plan = await explain_sql(connection, statement.sql, *statement.values)
         assert not {"conversions", "credit_entries"} & plan.scanned_whole
         months = {name for name in plan.reached | plan.scanned_whole if name.startswith("clicks_2")}

@@ -12,8 +12,9 @@ import pytest
 import pytest_asyncio
 from tests.integration.test_credit_convergence import until_idle
 from tests.support.batches import batch_of
+from tests.support.facts import Facts, dress_clicks, random_facts, store_facts
 from tests.support.reference import WHOLE, Click, Code, Link, World
-from tests.support.reference_stats import Question, Sums, count
+from tests.support.reference_stats import ALL, Question, Sums, count
 from tests.support.worlds import (
     TOKENS,
     RandomWorld,
@@ -28,7 +29,7 @@ from attribution.adapters.click_table import ClickTable
 from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import Rollups
-from attribution.adapters.stats_sql import GRAINS, IDS, NONE
+from attribution.adapters.stats_sql import NONE
 from attribution.adapters.stats_sql import Question as StatsQuestion
 from attribution.adapters.stats_table import StatsRow, StatsTable
 from attribution.adapters.stats_table import Sums as StatsSums
@@ -36,7 +37,7 @@ from attribution.domain.click_id import make_click_id
 from attribution.domain.conversions import ConversionMessage, ConversionStatus
 from attribution.domain.ids import ProgramId
 from attribution.domain.instants import to_us
-from attribution.domain.measures import Dimension, Sum
+from attribution.domain.measures import GRAINS, IDS, By, Dimension, Sum
 from attribution.domain.periods import bucket_start
 from attribution.domain.programs import Program
 from attribution.settings import Settings
@@ -46,7 +47,8 @@ BERLIN = "Europe/Berlin"
 ZONES = ("UTC", BERLIN, "Asia/Kathmandu", "America/St_Johns")
 DIMENSIONS = (
     Dimension.INFLUENCER, Dimension.CAMPAIGN, Dimension.CHANNEL, Dimension.POST, Dimension.LINK, Dimension.CODE,
-    Dimension.CONVERSION_TYPE, Dimension.MONTH, Dimension.WEEK, Dimension.DAY, Dimension.HOUR,
+    Dimension.CONVERSION_TYPE, Dimension.NEW_OR_RETURNING, Dimension.CONTENT_TYPE, Dimension.COUNTRY,
+    Dimension.DEVICE, Dimension.SUB1, Dimension.MONTH, Dimension.WEEK, Dimension.DAY, Dimension.HOUR,
 )  # fmt: skip
 VALUES = {
     "influencer": ("1", "2", "3", "none"),
@@ -56,10 +58,16 @@ VALUES = {
     "link": ("1", "2", "3", "none", "77"),
     "code": ("ANNA15", "anna15", "BELLA", "none"),
     "conversion_type": ("purchase", "lead", "none"),
+    "new_or_returning": ("new", "returning", "none"),
+    "content_type": ("reel", "story", "none"),
+    "country": ("DE", "AT", "none"),
+    "device": ("mobile", "none"),
+    "sub1": ("story", "=bio", "none"),
     "month": ("2026-03", "2026-04"),
     "week": ("2026-03-16", "2026-03-23"),
     "day": ("2026-03-24", "2026-03-28", "2026-03-29"),
 }
+WEIGHTS = (Sum.CONVERSIONS, Sum.ORDERS, Sum.LEADS, Sum.NEW_CUSTOMERS)
 YEAR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 
 
@@ -72,9 +80,12 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-async def load(database: Database, program: int, world: RandomWorld, zone: str = "UTC") -> None:
+async def load(
+    database: Database, program: int, world: RandomWorld, zone: str = "UTC", facts: Facts | None = None
+) -> None:
     async with database.connection() as connection:
         await found_program(connection, program, world.world, timezone=zone)
+        await store_facts(connection, program, facts or Facts())
     clicks = [stored_click(program, click, world.world) for click in world.world.clicks]
     await ClickTable(database).store(batch_of(clicks), [], [])
     if world.messages:
@@ -82,7 +93,7 @@ async def load(database: Database, program: int, world: RandomWorld, zone: str =
     await until_idle(database)
 
 
-def by_labels(rows: Sequence[StatsRow], zone: ZoneInfo) -> dict[Any, tuple[int, ...]]:
+def by_labels(rows: Sequence[StatsRow], zone: ZoneInfo) -> dict[Any, dict[str, int]]:
     found = {
         tuple(label(name, value, zone) for name, value in row.dimensions.items()): summed(row.sums) for row in rows
     }
@@ -99,60 +110,64 @@ def label(dimension: Dimension, value: Any, zone: ZoneInfo) -> Any:
     return value
 
 
-def summed(sums: StatsSums) -> tuple[int, ...]:
-    return (
-        int(sums[Sum.CLICKS]), int(sums[Sum.BOT_CLICKS]), int(sums[Sum.UNIQUE_VISITORS]),
-        int(sums[Sum.CONVERSIONS] * WHOLE), int(sums[Sum.ORDERS] * WHOLE), int(sums[Sum.GROSS]), int(sums[Sum.NET]),
-        int(sums[Sum.DISCOUNT]),
-    )  # fmt: skip
+def summed(sums: StatsSums) -> dict[str, int]:
+    return {name.value: int(amount * (WHOLE if name in WEIGHTS else 1)) for name, amount in sums.items()}
 
 
-def counted(sums: Sums) -> tuple[int, ...]:
-    return (
-        sums.clicks, sums.bot_clicks, len(sums.visitors), sums.conversions,
-        sums.orders, sums.gross, sums.net, sums.discount,
-    )  # fmt: skip
+def counted(sums: Sums, asked: Question) -> dict[str, int]:
+    return {name: sums[name] for name in asked.sums}
 
 
 def question(rng: random.Random, zone: str, group_by: Sequence[str]) -> Question:
     start, end = sorted(datetime(2026, 3, 20, tzinfo=UTC) + timedelta(hours=rng.randrange(300)) for _ in range(2))
     names = rng.sample(sorted(VALUES), rng.choice((0, 0, 1, 2)))
     filters = {name: rng.sample(VALUES[name], rng.randrange(1, 3)) for name in names}
-    return Question("EUR", ZoneInfo(zone), *rng.choice((YEAR, (start, end))), group_by, filters)
+    sums = {*ALL} if rng.random() < 0.5 else {*rng.sample(ALL, rng.randrange(1, 5))}
+    if "unique_visitors" in sums:
+        sums.add("clicks")
+    return Question(
+        "EUR", ZoneInfo(zone), *rng.choice((YEAR, (start, end))), group_by, filters, sums,
+        by_click=rng.random() < 0.3,
+    )  # fmt: skip
 
 
-async def test_sums_are_those_counted_by_hand(database: Database) -> None:
-    """Every dimension and combinations, filters, periods and zones; rows and totals; money of one currency."""
+@pytest.mark.parametrize("seed", range(10))
+async def test_sums_are_those_counted_by_hand(database: Database, seed: int) -> None:
+    """Every sum and dimension, combinations, filters, periods, zones and moments of credits; rows and totals."""
     table = StatsTable(database)
-    for seed in range(8):
-        rng = random.Random(seed)  # noqa: S311
-        world = random_world(seed, currencies=("EUR", "EUR", "USD"))
-        zone = ZONES[seed % len(ZONES)]
-        await load(database, seed + 1, world, zone)
-        groupings = [[name] for name in DIMENSIONS] + [rng.sample(DIMENSIONS, rng.randrange(4)) for _ in range(9)]
-        for group_by in groupings:
-            asked = question(rng, zone, group_by)
-            answer = await table.read(*asked_of_table(seed + 1, asked))
-            expected = {labels: counted(sums) for labels, sums in count(world.world, asked).items()}
-            if not group_by:
-                expected.setdefault((), counted(Sums()))
-            assert by_labels(answer.rows, asked.zone) == expected, (seed, asked)
-            whole = count(
-                world.world, Question(asked.currency, asked.zone, asked.start, asked.end, (), asked.filters)
-            )
-            assert summed(answer.totals) == counted(whole.get((), Sums())), (seed, asked)
-            await roll_up_some(database, rng)
+    rng = random.Random(seed)  # noqa: S311
+    world, facts = random_world(seed, currencies=("EUR", "EUR", "USD")), random_facts(seed)
+    zone = ZONES[seed % len(ZONES)]
+    await load(database, 1, world, zone, facts)
+    if facts.dressed:
+        async with database.connection() as connection:
+            await dress_clicks(connection, 1)
+        await Rollups(database).rebuild(ProgramId(1))
+    groupings = [[name] for name in DIMENSIONS] + [rng.sample(DIMENSIONS, rng.randrange(4)) for _ in range(12)]
+    for group_by in groupings:
+        asked = question(rng, zone, group_by)
+        whole = replace(asked, group_by=())
+        async with table.snapshot(ProgramId(1)) as found:
+            rows = await found.rows(asked_of_table(asked))
+            [totals] = await found.rows(asked_of_table(whole))
+        expected = {labels: counted(sums, asked) for labels, sums in count(world.world, asked, facts).items()}
+        if not group_by:
+            expected.setdefault((), counted(Sums(), asked))
+        assert by_labels(rows, asked.zone) == expected, asked
+        expected_totals = count(world.world, whole, facts).get((), Sums())
+        assert summed(totals.sums) == counted(expected_totals, asked), asked
+        await roll_up_some(database, rng)
 
 
-def asked_of_table(program: int, asked: Question) -> tuple[StatsQuestion, StatsQuestion]:
+def asked_of_table(asked: Question) -> StatsQuestion:
     filters = {
         Dimension(name): [stored(name, v, asked.zone) for v in values] for name, values in asked.filters.items()
     }
-    question = StatsQuestion(
-        ProgramId(program), asked.currency, Decimal(1), asked.zone, asked.start, asked.end,
-        [Dimension(name) for name in asked.group_by], filters, set(Sum),
+    return StatsQuestion(
+        ProgramId(1), asked.currency, Decimal(1), asked.zone, asked.start, asked.end,
+        [Dimension(name) for name in asked.group_by], filters, {Sum(name) for name in asked.sums},
+        By.CLICK if asked.by_click else By.CONVERSION,
     )  # fmt: skip
-    return question, replace(question, group_by=())
 
 
 def stored(name: str, value: str, zone: ZoneInfo) -> Any:
@@ -232,9 +247,12 @@ async def test_nothing_is_zero_and_a_ratio_of_nothing_null(database: Database) -
     answer = await ask(database, "influencer")
     assert answer["rows"] == []
     assert answer["totals"] == {
-        "clicks": 0, "bot_clicks": 0, "unique_visitors": 0, "conversions": 0, "orders": 0,
+        "clicks": 0, "bot_clicks": 0, "unique_visitors": 0, "impressions": 0, "reach": 0, "views": 0, "likes": 0,
+        "comments": 0, "shares": 0, "saves": 0, "link_taps": 0, "followers": 0, "engagements": 0,
+        "conversions": 0, "orders": 0, "leads": 0, "new_customers": 0,
         "gross_revenue": "0.00", "refunds": "0.00", "revenue": "0.00", "discount": "0.00",
-        "conversion_rate": None, "aov": None,
+        "commission": "0.00", "cost": "0.00", "ctr": None, "engagement_rate": None, "conversion_rate": None,
+        "aov": None, "epc": None, "cpc": None, "cpa": None, "roas": None, "roi": None,
     }  # fmt: skip
 
 

@@ -52,3 +52,20 @@ async def test_codes_are_found_whatever_their_case(api: Api) -> None:
     for code in ("anna15", "ANNA15"):
         answer = await api.ask("GET", "/v1/stats", params={"code": code, "from": "2026-11-01", "to": "2026-12-01"})
         assert answer.json()["totals"]["orders"] == 1
+
+
+async def test_a_missing_rate_is_an_error_that_names_its_day(api: Api) -> None:
+    """Never a rate of 1; a question that does not need the rate is answered."""
+    influencer = await api.make("influencers", name="Anna")
+    await api.make(
+        "costs", kind="fee", amount="10", currency="GBP", date="2026-11-20", influencer_id=influencer["id"]
+    )
+    period = {"from": "2026-11-01", "to": "2026-12-01"}
+    answer = await api.ask("GET", "/v1/stats", params=period)
+    assert_problem(answer, 409)
+    assert "from GBP to USD for 2026-11-20" in answer.json()["detail"]
+    for enough in ({"metrics": "clicks"}, {"influencer": "none"}, {"to": "2026-11-20"}):
+        assert (await api.ask("GET", "/v1/stats", params=period | enough)).status_code == 200
+    await api.make("fx-rates", date="2026-11-20", base="GBP", quote="USD", rate="1.25")
+    answer = await api.ask("GET", "/v1/stats", params=period | {"group_by": "influencer", "metrics": "cost"})
+    assert answer.json()["rows"] == [{"influencer": influencer["id"], "cost": "12.50"}]

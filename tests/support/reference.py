@@ -57,6 +57,7 @@ class Order:
     named: Named | None = None
     bad_click: str | None = None
     codes: tuple[str, ...] = ()
+    new_customer: bool | None = None
 
     @property
     def kind(self) -> str:

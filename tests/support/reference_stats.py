@@ -1,28 +1,28 @@
-"""What a brand would count by hand: every click and every credit is looked at once, one after the other."""
+"""What a brand would count by hand: every click, credit, total and cost is looked at once, one after the other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from fractions import Fraction
+from math import floor
 from zoneinfo import ZoneInfo
 
-from .reference import World, judge_all
+from .facts import TOTALS, Cost, Facts, dress
+from .reference import Judged, Order, World, fold, judge_all
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Label = str | datetime | None
-
-
-@dataclass
-class Sums:
-    """`conversions` and `orders` count the parts that a recorded weight has."""
-
-    clicks: int = 0
-    bot_clicks: int = 0
-    visitors: set[object] = field(default_factory=set)
-    conversions: int = 0
-    orders: int = 0
-    gross: int = 0
-    net: int = 0
-    discount: int = 0
+Sums = Counter[str]
+"""By the names of `Sum`; weights count the parts that a recorded weight has."""
+CLICKS = ("clicks", "bot_clicks", "unique_visitors")
+CREDITS = (
+    "conversions", "orders", "leads", "new_customers", "gross_minor", "net_minor", "discount_minor",
+    "commission_minor",
+)  # fmt: skip
+COSTS = ("costs_minor",)
+ALL = (*CLICKS, *CREDITS, *TOTALS, *COSTS)
+DECIMALS = {"EUR": 2, "USD": 2, "JPY": 0}
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,37 @@ class Question:
     end: datetime
     group_by: Sequence[str] = ()
     filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sums: Collection[str] = ALL
+    by_click: bool = False
 
 
-def count(world: World, question: Question) -> dict[tuple[Label, ...], Sums]:
+@dataclass(frozen=True)
+class Fact:
+    """`hourly`: whether it belongs to an hour, not only to a day."""
+
+    at: datetime
+    labels: Mapping[str, Label]
+    add: Mapping[str, int]
+    visitor: object = None
+    hourly: bool = True
+
+
+def count(world: World, question: Question, facts: Facts | None = None) -> dict[tuple[Label, ...], Sums]:
+    """Groups that have no fact of the sums asked for are not there."""
     rows: dict[tuple[Label, ...], Sums] = {}
-    for labels, add in _facts(world, question):
-        if all(_fits(name, labels[name], values) for name, values in question.filters.items()):
-            sums = rows.setdefault(tuple(labels[name] for name in question.group_by), Sums())
-            for name, amount in add.items():
-                if name == "visitor":
-                    sums.visitors.add(amount)
-                else:
-                    setattr(sums, name, getattr(sums, name) + amount)
+    visitors: dict[tuple[Label, ...], set[object]] = {}
+    for fact in _facts(world, question, facts or Facts()):
+        labels = _labels(fact, question.zone)
+        in_period = question.start <= fact.at < question.end
+        if in_period and all(_fits(name, labels.get(name), values) for name, values in question.filters.items()):
+            group = tuple(labels.get(name) for name in question.group_by)
+            sums = rows.setdefault(group, Counter())
+            sums.update({name: amount for name, amount in fact.add.items() if name in question.sums})
+            if fact.visitor is not None:
+                visitors.setdefault(group, set()).add(fact.visitor)
+    for group, seen in visitors.items():
+        if "unique_visitors" in question.sums:
+            rows[group]["unique_visitors"] = len(seen)
     return rows
 
 
@@ -55,51 +74,138 @@ def _fits(name: str, label: Label, values: Sequence[str]) -> bool:
     return (label or "none") in values
 
 
-def _facts(world: World, question: Question) -> Iterator[tuple[dict[str, Label], dict[str, object]]]:
+def _facts(world: World, question: Question, facts: Facts) -> Iterator[Fact]:
+    asked = set(question.sums)
+    if asked & set(CLICKS):
+        yield from _clicks(world, facts)
+    if asked & set(CREDITS):
+        yield from _credits(world, question, facts)
+    yield from _growth(question, facts)
+    if asked & set(COSTS):
+        yield from _costs(question, facts)
+
+
+def _clicks(world: World, facts: Facts) -> Iterator[Fact]:
     for click in world.clicks:
-        at = EPOCH + timedelta(microseconds=click.at)
-        if question.start <= at < question.end:
-            link = world.links[click.link]
-            visitor = click.click_id if click.visitor is None else click.visitor
-            whose = (link.influencer, link.campaign, link.channel, link.post, click.link)
-            add: dict[str, object] = {"bot_clicks": 1} if click.bot else {"clicks": 1, "visitor": visitor}
-            yield _labels(at, question.zone, *whose), add
+        link = world.links[click.link]
+        labels = {
+            "influencer": _id(link.influencer), "campaign": _id(link.campaign), "channel": link.channel,
+            "post": _id(link.post), "link": _id(click.link), "content_type": _content_type(link.post, facts),
+            **(dress(click.click_id) if facts.dressed else {}),
+        }  # fmt: skip
+        visitor = None if click.bot else click.visitor or click.click_id
+        yield Fact(_instant(click.at), labels, {"bot_clicks" if click.bot else "clicks": 1}, visitor)
+
+
+def _credits(world: World, question: Question, facts: Facts) -> Iterator[Fact]:
+    landed = {click.click_id for click in world.clicks}
     for judged in judge_all(world).values():
         order = judged.order
-        at = EPOCH + timedelta(microseconds=order.occurred_at)
-        if question.start <= at < question.end and not order.cancelled:
-            for to, part in judged.credits.items():
-                where = (to.influencer, to.campaign, to.channel, to.post, to.link, to.code, order.kind)
-                purchase = order.kind == "purchase"
-                add = {"conversions": part.weight, "orders": part.weight if purchase else 0}
-                if purchase and order.currency == question.currency:
-                    add |= {"gross": part.gross, "net": part.net, "discount": part.discount}
-                yield _labels(at, question.zone, *where), add
+        customer = _new_or_returning(order, world)
+        for to, part in judged.credits.items() if not order.cancelled else ():
+            labels = {
+                "influencer": _id(to.influencer), "campaign": _id(to.campaign), "channel": to.channel,
+                "post": _id(to.post), "link": _id(to.link), "code": to.code, "conversion_type": order.kind,
+                "new_or_returning": customer, "content_type": _content_type(to.post, facts),
+                **(dress(to.click_id) if facts.dressed and to.click_id in landed and to.click_id else {}),
+            }  # fmt: skip
+            purchase = order.kind == "purchase"
+            add = {
+                "conversions": part.weight,
+                "orders": part.weight if purchase else 0,
+                "leads": part.weight if order.kind == "lead" else 0,
+                "new_customers": part.weight if purchase and customer == "new" else 0,
+            }
+            if purchase and order.currency == question.currency:
+                add |= {"gross_minor": part.gross, "net_minor": part.net, "discount_minor": part.discount}
+            yield Fact(_moment(judged, to.click_id, question), labels, add)
 
 
-def _labels(
-    at: datetime,
-    zone: ZoneInfo,
-    influencer: int | None,
-    campaign: int | None,
-    channel: str | None,
-    post: int | None,
-    link: int | None,
-    code: str | None = None,
-    kind: str | None = None,
-) -> dict[str, Label]:
-    local = at.astimezone(zone)
+def _moment(judged: Judged, click_id: bytes | None, question: Question) -> datetime:
+    """A click's, of a click: its id begins with it."""
+    if question.by_click and click_id is not None:
+        return _instant(int.from_bytes(click_id[:8], "big"))
+    return _instant(judged.order.occurred_at)
+
+
+def _new_or_returning(order: Order, world: World) -> str | None:
+    if order.new_customer is not None:
+        return "new" if order.new_customer else "returning"
+    if order.customer is None:
+        return None
+    before = [
+        other
+        for other in fold(world.orders).values()
+        if other.customer == order.customer and other.kind == "purchase" and not other.cancelled
+        and (other.occurred_at, other.key[0], other.key[2]) < (order.occurred_at, order.key[0], order.key[2])
+    ]  # fmt: skip
+    return "returning" if before else "new"
+
+
+def _growth(question: Question, facts: Facts) -> Iterator[Fact]:
+    for metric in TOTALS:
+        for number, post in facts.posts.items() if metric in question.sums else ():
+            said = {i.at: i.totals[metric] for i in facts.insights if i.post == number and metric in i.totals}
+            total = 0
+            for at in sorted(said):
+                labels = {
+                    "influencer": _id(post.influencer), "campaign": _id(post.campaign), "channel": post.channel,
+                    "post": _id(number), "content_type": post.content_type,
+                }  # fmt: skip
+                yield Fact(_instant(at), labels, {metric: said[at] - total})
+                total = said[at]
+
+
+def _costs(question: Question, facts: Facts) -> Iterator[Fact]:
+    for cost in facts.costs:
+        post = facts.posts[cost.post] if cost.post is not None else None
+        influencer = post.influencer if post and cost.influencer is None else cost.influencer
+        campaign = post.campaign if post and cost.campaign is None else cost.campaign
+        labels = {
+            "influencer": _id(influencer), "campaign": _id(campaign), "channel": post.channel if post else None,
+            "post": _id(cost.post), "content_type": post.content_type if post else None,
+        }  # fmt: skip
+        for number in range(cost.days):
+            day = cost.first_day + timedelta(days=number)
+            at = datetime.combine(day, time(), question.zone).astimezone(UTC)
+            amount = cost.amount // cost.days + (1 if number < cost.amount % cost.days else 0)
+            if question.start <= at < question.end:
+                money = _exchanged(cost, datetime.combine(day, time()), amount, question.currency, facts)
+                yield Fact(at, labels, {"costs_minor": money}, hourly=False)
+
+
+def _exchanged(cost: Cost, day: datetime, amount: int, currency: str, facts: Facts) -> int:
+    if cost.currency == currency:
+        return amount
+    pair = (cost.currency, currency)
+    [*_, rate] = [
+        Fraction(rate.rate) if (rate.base, rate.quote) == pair else 1 / Fraction(rate.rate)
+        for rate in facts.rates
+        if rate.day == day.date() and {rate.base, rate.quote} == set(pair)
+    ]
+    units = Fraction(10) ** (DECIMALS[currency] - DECIMALS[cost.currency])
+    return floor(amount * rate * units + Fraction(1, 2))
+
+
+def _instant(us: int) -> datetime:
+    return EPOCH + timedelta(microseconds=us)
+
+
+def _id(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _content_type(post: int | None, facts: Facts) -> str | None:
+    return facts.posts[post].content_type if post in facts.posts and post is not None else None
+
+
+def _labels(fact: Fact, zone: ZoneInfo) -> Mapping[str, Label]:
+    local = fact.at.astimezone(zone)
     monday = local.date() - timedelta(days=local.weekday())
     return {
-        "influencer": None if influencer is None else str(influencer),
-        "campaign": None if campaign is None else str(campaign),
-        "channel": channel,
-        "post": None if post is None else str(post),
-        "link": None if link is None else str(link),
-        "code": code,
-        "conversion_type": kind,
+        **fact.labels,
         "month": f"{local:%Y-%m}",
         "week": monday.isoformat(),
         "day": local.date().isoformat(),
-        "hour": local.replace(minute=0, second=0, microsecond=0).astimezone(UTC),
+        "hour": local.replace(minute=0, second=0, microsecond=0).astimezone(UTC) if fact.hourly else None,
     }

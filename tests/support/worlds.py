@@ -143,6 +143,7 @@ def _message(rng: random.Random, currencies: tuple[str, ...], clicks: list[Click
         click_id=token,
         visitor_id=_visitor(rng),
         customer_id=rng.choice(("c1", "c2", None)),
+        new_customer=rng.choice((None, None, None, True, False)),
         discount_codes=tuple(
             rng.choice((" anna15 ", "ANNA15", "bella", "CLARA", "Dora", "nobody"))
             for _ in range(rng.choice((0, 0, 1, 2, 3)))
@@ -204,6 +205,7 @@ def order_of(message: ConversionMessage, named: Named | None = None, bad: str | 
         named=named,
         bad_click=bad,
         codes=message.discount_codes,
+        new_customer=message.new_customer,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import date
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from attribution.domain.fx import FxRate, RateBook
 from attribution.domain.ids import ProgramId
@@ -12,6 +13,9 @@ from attribution.errors import NotFoundError
 from .postgres import Database, Row
 from .recording import Recorded, Values, record
 from .statements import statements
+
+if TYPE_CHECKING:
+    from .postgres import Connection
 
 _SQL = statements("fx_rates")
 
@@ -40,8 +44,13 @@ class FxRateTable:
     async def book(self, program_id: ProgramId, days: Iterable[date]) -> RateBook:
         """Of these days of the programme's zone."""
         async with self._database.connection() as connection:
-            rows = await connection.fetch(_SQL["book"], program_id, sorted(set(days)))
-        return RateBook(
-            FxRate(row["date"], row["base"], row["quote"], Fraction(row["rate"]), to_us(row["created_at"]))
-            for row in rows
-        )
+            return await rate_book(connection, program_id, days)
+
+
+async def rate_book(connection: "Connection", program_id: ProgramId, days: Iterable[date]) -> RateBook:
+    """As this connection's transaction sees it."""
+    rows = await connection.fetch(_SQL["book"], program_id, sorted(set(days)))
+    return RateBook(
+        FxRate(row["date"], row["base"], row["quote"], Fraction(row["rate"]), to_us(row["created_at"]))
+        for row in rows
+    )

@@ -1,52 +1,27 @@
 """Composes the statements of a question from the fragments in `sql/stats.sql`; values are always parameters."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from attribution.domain.ids import ProgramId
-from attribution.domain.measures import Dimension, Sum, Term
-from attribution.domain.periods import Cover, Grain, cover
+from attribution.domain.measures import GRAINS, IDS, By, Dimension, Sum, Term
+from attribution.domain.periods import Cover, Grain, cover, first_day_from
 
 from .rollups import Rollup, rollup_for
 from .statements import statements
+from .stats_sources import ADDED, AUDIENCE, CLICKS, COSTS, CREDITS, INSIGHTS, SOURCES, Source
 
 _SQL = statements("stats")
 NONE: Final = "none"
 """As a filter's value: rows where the dimension is null."""
-GRAINS: Final[Mapping[Dimension, Grain]] = {
-    Dimension.MONTH: Grain.MONTH,
-    Dimension.WEEK: Grain.WEEK,
-    Dimension.DAY: Grain.DAY,
-    Dimension.HOUR: Grain.HOUR,
-}
-IDS: Final = (Dimension.INFLUENCER, Dimension.CAMPAIGN, Dimension.POST, Dimension.LINK)
-_PLACES: Final[Mapping[Dimension, str]] = {
-    **{dimension: f"{dimension}_id" for dimension in IDS},
-    Dimension.CHANNEL: "channel",
-    Dimension.CONTENT_TYPE: "post_id",
-}
-_AUDIENCE = (
-    Dimension.COUNTRY, Dimension.DEVICE,
-    Dimension.SUB1, Dimension.SUB2, Dimension.SUB3, Dimension.SUB4, Dimension.SUB5,
-)  # fmt: skip
-_CLICK_COLUMNS: Final[Mapping[Dimension, str]] = {**_PLACES, **{dimension: str(dimension) for dimension in _AUDIENCE}}
-_CREDIT_COLUMNS: Final[Mapping[Dimension, str]] = {
-    **{dimension: f"e.{column}" for dimension, column in _PLACES.items()},
-    **{dimension: f"k.{dimension}" for dimension in _AUDIENCE},
-    Dimension.CODE: "e.code",
-    Dimension.CONVERSION_TYPE: "c.type",
-}
-_POSTS = "LEFT JOIN posts p ON p.program_id = {program} AND p.post_id = f.post_id"
-_TOUCHES = (
-    "LEFT JOIN clicks k"
-    " ON k.program_id = e.program_id AND k.clicked_at = clicked_at(e.click_id) AND k.click_id = e.click_id"
-)
-_CLICK_SUMS = (Sum.CLICKS, Sum.BOT_CLICKS)
-_CREDIT_SUMS = (Sum.CONVERSIONS, Sum.ORDERS, Sum.GROSS, Sum.NET, Sum.DISCOUNT)
+
+Rates = Mapping[tuple[str, date], Fraction]
+"""Minor units of the programme's currency for one of another, by that currency and the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +38,8 @@ class Order:
 class Question:
     """`filters`: ids as integers, months to hours as the instants where they begin, all others text; `NONE` for null.
 
-    `limit` None: all rows.
+    `by`: the moment of credits. `buckets`: one row of the dimensions of time asked for each that stands in the answer
+    even where it is empty, for every group of the other dimensions. `limit` None: all rows.
     """
 
     program_id: ProgramId
@@ -75,6 +51,8 @@ class Question:
     group_by: Sequence[Dimension]
     filters: Mapping[Dimension, Sequence[Any]]
     sums: Collection[Sum]
+    by: By = By.CONVERSION
+    buckets: Sequence[Mapping[Dimension, datetime]] = ()
     order: Order | None = None
     limit: int | None = None
     offset: int = 0
@@ -83,6 +61,14 @@ class Question:
     def dimensions(self) -> list[Dimension]:
         """All that a row must tell."""
         return list(dict.fromkeys([*self.group_by, *self.filters]))
+
+    @property
+    def added(self) -> list[Sum]:
+        """The sums asked for, without visitors."""
+        return [name for name in ADDED if name in self.sums]
+
+    def asks(self, source: Source) -> bool:
+        return any(name in self.sums for name in source.sums)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +80,9 @@ class Statement:
 @dataclass(slots=True)
 class _Composer:
     question: Question
-    rolled_up: bool
+    rolled_up: bool = False
     """Whether the rollups may be used: they are of the question's time zone."""
+    rates: Rates = field(default_factory=dict)
     values: list[Any] = field(default_factory=list)
     known: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -107,19 +94,17 @@ class _Composer:
         return f"${known}::{kind}"
 
     def summed(self) -> str:
-        parts = [
-            self._part(sums, facts)
-            for sums, facts in ((_CLICK_SUMS, self._clicks), (_CREDIT_SUMS, self._credits))
-            if set(sums) & set(self.question.sums)
-        ]
+        facts = {CLICKS: self._clicks, CREDITS: self._credits, INSIGHTS: self._insights, COSTS: self._costs}
+        parts = [self._part(source, facts[source]()) for source in SOURCES if self.question.asks(source)]
         names = self.question.group_by
         order = [*self._order(), *(_by_dimension(name) for name in names)]
         return (
             _SQL["summed"]
             .format(
-                parts=" UNION ALL ".join(parts) or self._nothing(),
+                facts=" UNION ALL ".join(parts),
+                empty=self._empty(),
                 labels="".join(f"{name}, " for name in names),
-                sums=", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in _ADDED),
+                sums=", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in self.question.added),
                 grouped=_grouped(names),
                 ordered=f"ORDER BY {', '.join(order)}" if order else "",
                 limit=self.value(self.question.limit, "bigint"),
@@ -129,23 +114,39 @@ class _Composer:
         )
 
     def visitors(self) -> str:
-        return self._fill("visitors", _CLICK_COLUMNS)
+        return self._fill("visitors", CLICKS)
 
-    def _part(self, sums: Sequence[Sum], facts: Callable[[], str]) -> str:
+    def foreign_costs(self) -> str:
+        return self._fill("foreign_costs", COSTS, facts=self._cost_days())
+
+    def _part(self, source: Source, facts: str) -> str:
         """The same columns from every source."""
-        names = [*self.question.group_by, *(name if name in sums else f"0 AS {name}" for name in _ADDED)]
-        return f"SELECT {', '.join(names)} FROM ({facts()}) s"  # noqa: S608  # names of closed enums
+        added = (name if name in source.sums else f"0 AS {name}" for name in self.question.added)
+        return f"SELECT {', '.join([*self.question.group_by, *added])} FROM ({facts}) s"  # noqa: S608  # closed enums
 
-    def _nothing(self) -> str:
-        return f"SELECT {', '.join(f'NULL AS {n}' for n in [*self.question.group_by, *_ADDED])} WHERE false"
+    def _empty(self) -> str:
+        """Rows of zeros, so that no bucket of time is missing."""
+        asked = self.question
+        if not asked.buckets:
+            return ""
+        times = [name for name in asked.group_by if name in GRAINS]
+        others = [name for name in asked.group_by if name not in GRAINS]
+        columns = (self.value([bucket[name] for bucket in asked.buckets], "timestamptz[]") for name in times)
+        return _SQL["empty"].format(
+            labels=", ".join(asked.group_by),
+            zeros="".join(", 0" for _ in asked.added),
+            groups=f"SELECT DISTINCT {', '.join(others)} FROM facts" if others else "SELECT",  # noqa: S608
+            columns=", ".join(columns),
+            times=", ".join(times),
+        )
 
     def _clicks(self) -> str:
         asked = self.question
-        columns = _columns(_CLICK_COLUMNS, asked.dimensions)
+        columns = _columns(CLICKS.columns, asked.dimensions)
         usable = _grains(asked.dimensions)
         rollup = rollup_for(columns, usable) if self.rolled_up else None
         found = cover(asked.start, asked.stop, asked.zone, usable & set(rollup.grains) if rollup else ())
-        return self._fill("clicks", _CLICK_COLUMNS, facts=self._click_facts(rollup, found, columns))
+        return self._fill("clicks", CLICKS, facts=self._click_facts(rollup, found, columns))
 
     def _click_facts(self, rollup: Rollup | None, found: Cover, columns: Sequence[str]) -> str:
         more = "".join(f", {column}" for column in columns)
@@ -169,20 +170,48 @@ class _Composer:
         return " UNION ALL ".join(parts) or _SQL["no_clicks"].format(columns=more)
 
     def _credits(self) -> str:
-        touches = any(dimension in _AUDIENCE for dimension in self.question.dimensions)
-        return self._fill("credits", _CREDIT_COLUMNS, touches=_TOUCHES if touches else "")
-
-    def _fill(self, statement: str, columns: Mapping[Dimension, str], **parts: str) -> str:
         asked = self.question
-        wanted = dict.fromkeys(columns[name] for name in asked.dimensions if name in columns)
-        groups = "".join(f"{self._expression(name, columns)} AS {name}, " for name in asked.group_by)
+        tells_customers = Dimension.NEW_OR_RETURNING in asked.dimensions or Sum.NEW_CUSTOMERS in asked.sums
+        return self._fill(
+            "credits",
+            CREDITS,
+            at=_SQL["at_touch" if asked.by is By.CLICK else "at_conversion"],
+            touches=_SQL["touches"] if set(AUDIENCE) & set(asked.dimensions) else "",
+            customers=_SQL["new_or_returning" if tells_customers else "any_customer"],
+        )
+
+    def _insights(self) -> str:
+        metrics = [name for name in INSIGHTS.sums if name in self.question.sums]
+        return self._fill("insights", INSIGHTS, metrics=self.value(metrics, "text[]"))
+
+    def _costs(self) -> str:
+        rates = (
+            self.value([currency for currency, _ in self.rates], "text[]"),
+            self.value([day for _, day in self.rates], "date[]"),
+            self.value([Decimal(rate.numerator) for rate in self.rates.values()], "numeric[]"),
+            self.value([Decimal(rate.denominator) for rate in self.rates.values()], "numeric[]"),
+        )
+        return self._fill("costs", COSTS, facts=self._cost_days(), rates=", ".join(rates))
+
+    def _cost_days(self) -> str:
+        asked = self.question
+        return _SQL["cost_days"].format(
+            columns=_selected(COSTS, asked.dimensions),
+            program=self.value(asked.program_id, "bigint"),
+            zone=self.value(asked.zone.key, "text"),
+            first_day=self.value(first_day_from(asked.start, asked.zone), "date"),
+            end_day=self.value(first_day_from(asked.stop, asked.zone), "date"),
+        )
+
+    def _fill(self, statement: str, source: Source, **parts: str) -> str:
+        asked = self.question
         template = _SQL[statement].removesuffix(";")
         filled = parts | {
-            "columns": "".join(f", {column} AS {_plain(column)}" for column in wanted),
-            "groups": groups,
+            "columns": _selected(source, asked.dimensions),
+            "groups": "".join(f"{self._expression(name, source)} AS {name}, " for name in asked.group_by),
             "grouped": _grouped(asked.group_by),
             "posts": self._posts(),
-            "filters": " AND ".join(self._filter(name, columns) for name in asked.filters) or "true",
+            "filters": " AND ".join(self._filter(name, source) for name in asked.filters) or "true",
         }
         if "{program}" in template:
             filled["program"] = self.value(asked.program_id, "bigint")
@@ -195,20 +224,20 @@ class _Composer:
     def _posts(self) -> str:
         if Dimension.CONTENT_TYPE not in self.question.dimensions:
             return ""
-        return _POSTS.format(program=self.value(self.question.program_id, "bigint"))
+        return _SQL["posts"].format(program=self.value(self.question.program_id, "bigint"))
 
-    def _expression(self, dimension: Dimension, columns: Mapping[Dimension, str]) -> str:
-        if dimension in GRAINS:
+    def _expression(self, dimension: Dimension, source: Source) -> str:
+        if dimension in source.times:
             return f"date_trunc('{GRAINS[dimension]}', f.at, {self.value(self.question.zone.key, 'text')})"
-        if dimension not in columns:
-            return "NULL::bigint" if dimension in IDS else "NULL::text"
-        return "p.content_type" if dimension is Dimension.CONTENT_TYPE else f"f.{_plain(columns[dimension])}"
+        if dimension not in source.columns:
+            return f"NULL::{_type(dimension)}"
+        return "p.content_type" if dimension is Dimension.CONTENT_TYPE else f"f.{_plain(source.columns[dimension])}"
 
-    def _filter(self, dimension: Dimension, columns: Mapping[Dimension, str]) -> str:
+    def _filter(self, dimension: Dimension, source: Source) -> str:
         values = self.question.filters[dimension]
-        expression = self._expression(dimension, columns)
+        expression = self._expression(dimension, source)
         wanted = [value for value in values if value != NONE]
-        kind = "timestamptz[]" if dimension in GRAINS else "bigint[]" if dimension in IDS else "text[]"
+        kind = f"{_type(dimension)}[]"
         if dimension is Dimension.CODE:
             expression, wanted = f"lower({expression})", [value.lower() for value in wanted]
         null = f" OR {expression} IS NULL" if NONE in values else ""
@@ -236,17 +265,25 @@ class _Composer:
         )
 
 
-_ADDED = (*_CLICK_SUMS, *_CREDIT_SUMS)
-
-
-def sums_statement(question: Question, *, rolled_up: bool) -> Statement:
-    composer = _Composer(question, rolled_up)
+def sums_statement(question: Question, *, rolled_up: bool, rates: Rates) -> Statement:
+    """`rates`: of all that `foreign_costs_statement` finds."""
+    composer = _Composer(question, rolled_up, rates)
     return Statement(composer.summed(), composer.values)
 
 
 def visitors_statement(question: Question) -> Statement:
-    composer = _Composer(question, rolled_up=False)
+    composer = _Composer(question)
     return Statement(composer.visitors(), composer.values)
+
+
+def foreign_costs_statement(question: Question) -> Statement:
+    """The currencies and days of costs that are not in the programme's currency."""
+    composer = _Composer(question)
+    return Statement(composer.foreign_costs(), composer.values)
+
+
+def _type(dimension: Dimension) -> str:
+    return "timestamptz" if dimension in GRAINS else "bigint" if dimension in IDS else "text"
 
 
 def _plain(column: str) -> str:
@@ -255,6 +292,11 @@ def _plain(column: str) -> str:
 
 def _columns(columns: Mapping[Dimension, str], dimensions: Sequence[Dimension]) -> list[str]:
     return list(dict.fromkeys(columns[dimension] for dimension in dimensions if dimension in columns))
+
+
+def _selected(source: Source, dimensions: Sequence[Dimension]) -> str:
+    wanted = dict.fromkeys([*_columns(source.columns, dimensions), *source.always])
+    return "".join(f", {column} AS {_plain(column)}" for column in wanted)
 
 
 def _grains(dimensions: Collection[Dimension]) -> set[Grain]:

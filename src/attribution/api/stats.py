@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from attribution.adapters.stats_sql import IDS, NONE
+from attribution.adapters.stats_sql import NONE
 from attribution.domain.clicks import Channel
-from attribution.domain.measures import Dimension
+from attribution.domain.measures import IDS, By, Dimension
 from attribution.domain.periods import Grain, bucket_start
 from attribution.domain.rfc3339 import parse_instant
 from attribution.errors import FieldError, InvalidInputError
@@ -40,6 +40,7 @@ class StatsAnswer(BaseModel):
     timezone: str
     currency: str
     model: str
+    by: By
     as_of: datetime
     rows: list[dict[str, str | int | float | None]]
     totals: dict[str, str | int | float | None]
@@ -126,6 +127,12 @@ def _identifier(text: str, zone: ZoneInfo) -> str:
     return _text(text, zone)
 
 
+def _customers(text: str, _: ZoneInfo) -> str:
+    if text not in ("new", "returning"):
+        raise ValueError(text)
+    return text
+
+
 def _day(text: str, zone: ZoneInfo) -> datetime:
     day = date.fromisoformat(text)
     if day.isoformat() != text:
@@ -157,6 +164,7 @@ _VALUES: Mapping[Dimension, tuple[Callable[[str, ZoneInfo], Any], str]] = {
     Dimension.CHANNEL: (_channel, "a channel"),
     Dimension.CODE: (_text, "a code"),
     Dimension.CONVERSION_TYPE: (_identifier, "a conversion type"),
+    Dimension.NEW_OR_RETURNING: (_customers, "`new` or `returning`"),
     Dimension.CONTENT_TYPE: (_text, "a type of content"),
     Dimension.COUNTRY: (_text, "a country's code"),
     Dimension.DEVICE: (_text, "a kind of device"),
@@ -194,6 +202,7 @@ class _Filters(BaseModel):
     link: _Text = None
     code: _Text = None
     conversion_type: _Text = None
+    new_or_returning: _Text = None
     content_type: _Text = None
     country: _Text = None
     device: _Text = None
@@ -221,6 +230,7 @@ async def _query(
     end: Annotated[str | None, Query(alias="to", max_length=64)] = None,
     group_by: Annotated[str | None, Query(max_length=500)] = None,
     metrics: Annotated[str | None, Query(max_length=500)] = None,
+    by: Annotated[By, Query()] = By.CONVERSION,
     sort: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=_LIMIT_MAX)] = 1_000,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
@@ -239,6 +249,7 @@ async def _query(
         group_by=[Dimension(name) for name in dimensions],
         metrics=wanted,
         filters=filters.values_in(zone),
+        by=by,
         sort=name,
         descending=descending,
         limit=limit,
@@ -252,8 +263,8 @@ def stats_router(services: Services) -> APIRouter:
     @router.get(
         "",
         response_model=StatsAnswer,
-        summary="Clicks, conversions and revenue, by any of the dimensions",
-        responses=documented(401, 404, 422, 503),
+        summary="Clicks, conversions, revenue, cost and reach, by any of the dimensions",
+        responses=documented(401, 404, 409, 422, 503),
     )
     async def stats(program: ProgramOf, query: Annotated[StatsQuery, Depends(_query)]) -> object:
         answer: dict[str, Any] = dict(await services.stats.query(program, query))

@@ -60,4 +60,9 @@ def exchange(minor: int, base: str, quote: str, rate: Fraction) -> int:
 
     Exchange a conversion's whole, then split it: parts exchanged one by one would not add up.
     """
-    return half_up(minor * rate * Fraction(10) ** (exponent(quote) - exponent(base)))
+    return half_up(minor * minor_rate(base, quote, rate))
+
+
+def minor_rate(base: str, quote: str, rate: Fraction) -> Fraction:
+    """Minor units of `quote` for one of `base`."""
+    return rate * Fraction(10) ** (exponent(quote) - exponent(base))

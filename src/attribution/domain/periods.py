@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -95,6 +95,12 @@ def next_bucket(at: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
     # Longer than any bucket of the grain and the change of clocks in it, and shorter than two.
     beyond = {Grain.YEAR: 370, Grain.MONTH: 40, Grain.WEEK: 10, Grain.DAY: 1.5}[grain]
     return bucket_start(start + timedelta(days=beyond), grain, zone)
+
+
+def first_day_from(at: datetime, zone: ZoneInfo) -> date:
+    """The first day of the zone that does not begin before this instant."""
+    first = bucket_start(at, Grain.DAY, zone)
+    return (first if first == at else next_bucket(at, Grain.DAY, zone)).astimezone(zone).date()
 
 
 def _hour_start(local: datetime) -> datetime:

@@ -80,6 +80,13 @@ def _rate(
     return Metric(formula, unit, numerator, denominator, additive=False)
 
 
+def _grown(of: Sum) -> Metric:
+    return _counted(of, f"growth of the posts' running totals of {of}, at the moment of the total that shows it")
+
+
+_ENGAGEMENTS: Final = tuple(Term(of) for of in (Sum.LIKES, Sum.COMMENTS, Sum.SHARES, Sum.SAVES, Sum.LINK_TAPS))
+_COST: Final = (Term(Sum.COMMISSION), Term(Sum.COSTS))
+
 METRICS: Final[Mapping[str, Metric]] = {
     "clicks": _counted(Sum.CLICKS, "clicks of humans, at the moment of the click"),
     "bot_clicks": _counted(Sum.BOT_CLICKS, "clicks classed as bots, at the moment of the click"),
@@ -88,11 +95,27 @@ METRICS: Final[Mapping[str, Metric]] = {
         "distinct visitors of clicks of humans; a click without a visitor is one of its own",
         additive=False,
     ),
+    "impressions": _grown(Sum.IMPRESSIONS),
+    "reach": _grown(Sum.REACH),
+    "views": _grown(Sum.VIEWS),
+    "likes": _grown(Sum.LIKES),
+    "comments": _grown(Sum.COMMENTS),
+    "shares": _grown(Sum.SHARES),
+    "saves": _grown(Sum.SAVES),
+    "link_taps": _grown(Sum.LINK_TAPS),
+    "followers": _grown(Sum.FOLLOWERS),
+    "engagements": Metric("likes + comments + shares + saves + link_taps", Unit.COUNT, _ENGAGEMENTS),
     "conversions": _counted(
         Sum.CONVERSIONS,
-        "sum of credit weights over all conversions that are not cancelled, at the moment of the conversion",
+        "sum of credit weights over all conversions that are not cancelled, at the moment of the conversion"
+        " (by=click: of the credited click)",
     ),
     "orders": _counted(Sum.ORDERS, "as conversions, of purchases only"),
+    "leads": _counted(Sum.LEADS, "as conversions, of leads only"),
+    "new_customers": _counted(
+        Sum.NEW_CUSTOMERS,
+        "as orders, of those that say so, or, where they do not say, are their customer's first",
+    ),
     "gross_revenue": _money(
         Sum.GROSS, "credited part of orders' items after discounts, without tax and shipping, before refunds"
     ),
@@ -103,8 +126,25 @@ METRICS: Final[Mapping[str, Metric]] = {
     ),
     "revenue": _money(Sum.NET, "gross_revenue - refunds, of purchases"),
     "discount": _money(Sum.DISCOUNT, "credited part of what orders say they gave away"),
+    "commission": _money(Sum.COMMISSION, "commission due on conversions"),
+    "cost": Metric(
+        "commission + recorded costs, spread evenly over their days, at the exchange rate of each day",
+        Unit.MONEY,
+        _COST,
+    ),
+    "ctr": _rate("clicks / impressions", (Term(Sum.CLICKS),), (Term(Sum.IMPRESSIONS),)),
+    "engagement_rate": _rate("engagements / reach", _ENGAGEMENTS, (Term(Sum.REACH),)),
     "conversion_rate": _rate("orders / clicks", (Term(Sum.ORDERS),), (Term(Sum.CLICKS),)),
     "aov": _rate("revenue / orders", (Term(Sum.NET),), (Term(Sum.ORDERS),), Unit.MONEY),
+    "epc": _rate("commission / clicks", (Term(Sum.COMMISSION),), (Term(Sum.CLICKS),), Unit.MONEY),
+    "cpc": _rate("cost / clicks", _COST, (Term(Sum.CLICKS),), Unit.MONEY),
+    "cpa": _rate("cost / conversions", _COST, (Term(Sum.CONVERSIONS),), Unit.MONEY),
+    "roas": _rate("revenue / cost", (Term(Sum.NET),), _COST),
+    "roi": _rate(
+        "(revenue x gross_margin - cost) / cost",
+        (Term(Sum.NET, times_margin=True), *(Term(term.sum, sign=-1) for term in _COST)),
+        _COST,
+    ),
 }
 
 

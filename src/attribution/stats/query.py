@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from attribution.adapters.stats_sql import GRAINS, Order, Question
+from attribution.adapters.stats_sql import Order, Question
 from attribution.adapters.stats_table import StatsRow, StatsTable, Sums
-from attribution.domain.measures import Dimension, Sum
+from attribution.domain.measures import GRAINS, By, Dimension, Sum
 from attribution.domain.programs import Program
 
 from .metrics import METRICS, explained
@@ -26,6 +26,7 @@ class StatsQuery:
     group_by: Sequence[Dimension] = ()
     metrics: Sequence[str] = tuple(METRICS)
     filters: Mapping[Dimension, Sequence[Any]] = field(default_factory=dict)
+    by: By = By.CONVERSION
     sort: str | None = None
     descending: bool = False
     limit: int = 100
@@ -40,8 +41,10 @@ class Stats:
         zone = ZoneInfo(program.timezone)
         question = _question(program, zone, query)
         totals = replace(question, group_by=(), order=None, limit=None, offset=0)
-        found = await self._table.read(question, totals)
-        rows, more = _page(query, question, found.rows)
+        async with self._table.snapshot(program.program_id) as facts:
+            rows, more = _page(query, question, await facts.rows(question))
+            [total] = await facts.rows(totals)
+            others = await facts.other_currencies(question)
         end = query.offset + query.limit
         return {
             "from": query.start.astimezone(zone),
@@ -49,14 +52,15 @@ class Stats:
             "timezone": program.timezone,
             "currency": program.currency,
             "model": "recorded",
-            "as_of": found.as_of,
+            "by": query.by.value,
+            "as_of": facts.as_of,
             "rows": [_labelled(row, zone) | _measured(row.sums, query.metrics, program) for row in rows],
-            "totals": _measured(found.totals, query.metrics, program),
+            "totals": _measured(total.sums, query.metrics, program),
             "definitions": {name: METRICS[name].formula for name in query.metrics},
             "metrics": {name: explained(name) for name in query.metrics},
             "not_additive": [name for name in query.metrics if not METRICS[name].additive],
             "other_currencies": [
-                {"currency": currency, "conversions": conversions} for currency, conversions in found.other_currencies
+                {"currency": currency, "conversions": conversions} for currency, conversions in others
             ],
             "next_offset": end if more else None,
         }
@@ -65,6 +69,8 @@ class Stats:
 def _question(program: Program, zone: ZoneInfo, query: StatsQuery) -> Question:
     metrics = [METRICS[name] for name in query.metrics]
     sums = {term.sum for metric in metrics for term in (*metric.numerator, *metric.denominator)}
+    if Sum.UNIQUE_VISITORS in sums:
+        sums.add(Sum.CLICKS)  # Visitors are counted of rows that stand in the answer.
     order = _order(query)
     # Visitors are counted after the sums, so what is sorted by them is read whole.
     whole = _by_visitors(query)
@@ -78,6 +84,7 @@ def _question(program: Program, zone: ZoneInfo, query: StatsQuery) -> Question:
         group_by=query.group_by,
         filters=query.filters,
         sums=sums,
+        by=query.by,
         order=None if whole else order,
         limit=None if whole else query.limit + 1,
         offset=0 if whole else query.offset,

@@ -1,0 +1,67 @@
+"""The sources of facts: what each tells of them, and what it sums."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from attribution.domain.insights import METRICS
+from attribution.domain.measures import GRAINS, IDS, Dimension, Sum
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """`statement`: its fragment in `sql/stats.sql`. A dimension that is in neither mapping is null in all its facts.
+
+    `columns`: of the tables in the fragment, for the dimensions asked; `always`: those that its sums need too.
+    """
+
+    statement: str
+    sums: tuple[Sum, ...]
+    columns: Mapping[Dimension, str]
+    always: tuple[str, ...] = ()
+    times: Collection[Dimension] = tuple(GRAINS)
+
+
+def _of(prefix: str, *dimensions: Dimension) -> Mapping[Dimension, str]:
+    return {d: f"{prefix}{d}_id" if d in IDS else f"{prefix}{d}" for d in dimensions}
+
+
+_PLACES = (Dimension.INFLUENCER, Dimension.CAMPAIGN, Dimension.POST, Dimension.CHANNEL)
+AUDIENCE: Final = (
+    Dimension.COUNTRY, Dimension.DEVICE,
+    Dimension.SUB1, Dimension.SUB2, Dimension.SUB3, Dimension.SUB4, Dimension.SUB5,
+)  # fmt: skip
+
+CLICKS: Final = Source(
+    "clicks",
+    (Sum.CLICKS, Sum.BOT_CLICKS),
+    {**_of("", *_PLACES, Dimension.LINK, *AUDIENCE), Dimension.CONTENT_TYPE: "post_id"},
+)
+CREDITS: Final = Source(
+    "credits",
+    (
+        Sum.CONVERSIONS, Sum.ORDERS, Sum.LEADS, Sum.NEW_CUSTOMERS, Sum.GROSS, Sum.NET, Sum.DISCOUNT, Sum.COMMISSION,
+    ),
+    {
+        **_of("e.", *_PLACES, Dimension.LINK, Dimension.CODE),
+        **_of("k.", *AUDIENCE),
+        Dimension.CONTENT_TYPE: "e.post_id",
+        Dimension.CONVERSION_TYPE: "c.type",
+        Dimension.NEW_OR_RETURNING: "n.new_or_returning",
+    },
+    always=("n.new_or_returning",),
+)  # fmt: skip
+INSIGHTS: Final = Source(
+    "insights",
+    tuple(Sum(metric) for metric in METRICS),
+    {**_of("o.", *_PLACES), Dimension.CONTENT_TYPE: "o.post_id"},
+)
+COSTS: Final = Source(
+    "costs",
+    (Sum.COSTS,),
+    {**_of("d.", *_PLACES), Dimension.CONTENT_TYPE: "d.post_id"},
+    times=(Dimension.MONTH, Dimension.WEEK, Dimension.DAY),
+)
+SOURCES: Final = (CLICKS, CREDITS, INSIGHTS, COSTS)
+ADDED: Final = tuple(name for source in SOURCES for name in source.sums)
+"""What is summed over groups; visitors are counted apart."""
