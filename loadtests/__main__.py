@@ -19,6 +19,7 @@ SCENARIOS = (
     "end_to_end",
     "sync_modes",
     "back_pressure",
+    "attribution",
 )
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 

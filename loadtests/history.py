@@ -1,0 +1,113 @@
+"""A programme with a year behind it, made in the database: visitors who come back, and orders that follow clicks."""
+
+from datetime import UTC, datetime
+
+from attribution.adapters.click_table import ClickTable
+from attribution.adapters.postgres import Database
+from attribution.settings import Settings
+
+from .service import Backend
+
+YEAR = 2025
+INFLUENCERS, CAMPAIGNS, LINKS, POSTS = 5_000, 50, 100_000, 20_000
+CHUNK = 500_000
+VISITORS_PER_CLICK = 0.4
+_BLOCKS = 18
+"""Visitors come back within twenty days: so many times as many tap within a year."""
+
+_PROGRAM = f"""
+INSERT INTO programs (key, name, currency, timezone, click_id_param, gross_margin, rolled_up_in)
+VALUES ('history', 'History', 'EUR', 'Europe/Berlin', 'click_id', 0.6, 'Europe/Berlin');
+INSERT INTO influencers (program_id, name, status)
+SELECT 1, 'Influencer ' || n, 'active' FROM generate_series(1, {INFLUENCERS}) n;
+INSERT INTO campaigns (program_id, name, status, starts_at, ends_at)
+SELECT 1, 'Campaign ' || n, 'active', timestamptz '{YEAR}-01-01Z' + n * interval '6 days',
+       timestamptz '{YEAR}-01-01Z' + n * interval '6 days' + interval '30 days'
+FROM generate_series(1, {CAMPAIGNS}) n;
+INSERT INTO posts (program_id, influencer_id, campaign_id, channel, content_type, published_at, status)
+SELECT 1, 1 + n % {INFLUENCERS}, 1 + n % {CAMPAIGNS}, (ARRAY['instagram', 'tiktok', 'youtube', 'blog'])[1 + n % 4],
+       (ARRAY['reel', 'story', 'video'])[1 + n % 3],
+       timestamptz '{YEAR}-01-01Z' + n % 365 * interval '1 day', 'active'
+FROM generate_series(0, {POSTS - 1}) n;
+INSERT INTO links (
+    program_id, slug, destination, influencer_id, campaign_id, channel, post_id, forward_query, status
+)
+SELECT 1, 's' || lpad(n::text, 6, '0'), 'https://shop.example/' || n, p.influencer_id, p.campaign_id, p.channel,
+       p.post_id, 'append', 'active'
+FROM generate_series(0, {LINKS - 1}) n
+JOIN posts p ON p.program_id = 1 AND p.post_id = 1 + n % {POSTS};
+ANALYZE links, posts;
+"""
+
+# $1 first number, $2 last, $3 of how many clicks, $4 visitors in a block. What a link says is computed, not joined.
+_CLICKS = f"""
+INSERT INTO clicks (
+    program_id, clicked_at, click_id, link_id, influencer_id, campaign_id, post_id, channel, is_bot, agent_class,
+    visitor_id, ip, referrer_host
+)
+SELECT 1, at,
+       (lpad(to_hex((extract(epoch FROM at) * 1000000)::bigint), 16, '0') || lpad(to_hex(n), 16, '0'))::uuid,
+       1 + link, 1 + link % {INFLUENCERS}, 1 + link % {CAMPAIGNS}, 1 + link % {POSTS},
+       (ARRAY['instagram', 'tiktok', 'youtube', 'blog'])[1 + link % 4], n % 20 = 0,
+       CASE WHEN n % 20 = 0 THEN 'social-preview' ELSE 'browser' END,
+       CASE WHEN n % 10 < 8 THEN 'v' || (n * {_BLOCKS} / $3::bigint) || '-' || floor(random() * $4::int)::int END,
+       '203.0.113.0', 'l.instagram.com'
+FROM (
+    SELECT n, timestamptz '{YEAR}-01-01Z' + n * (interval '365 days' / $3::bigint) AS at,
+           floor(random() ^ 2 * {LINKS})::int AS link
+    FROM generate_series($1::bigint, $2::bigint) n
+    OFFSET 0
+) t
+"""
+
+# $1 how many orders, $2 of how many clicks; each follows some click within ten days, by its visitor, and half of
+# them carry its id.
+_ORDERS = f"""
+WITH taps AS (
+    SELECT n, c.*, random() AS r
+    FROM generate_series(1, $1::int) n
+    CROSS JOIN LATERAL (
+        SELECT clicked_at, click_id, link_id, visitor_id
+        FROM clicks
+        WHERE program_id = 1 AND visitor_id IS NOT NULL AND NOT is_bot
+          AND clicked_at >= timestamptz '{YEAR}-01-01Z' + n * (interval '355 days' / $1::int)
+        ORDER BY clicked_at
+        LIMIT 1
+    ) c
+)
+INSERT INTO conversions (
+    program_id, source, type, external_id, updated_at, content_hash, status, occurred_at, currency, gross_minor,
+    discount_minor, visitor_id, customer_id, new_customer, click_state, click_id, click_link_id, discount_codes
+)
+SELECT 1, 'shop', 'purchase', n::text, at, '', CASE WHEN n % 50 = 0 THEN 'cancelled' ELSE 'confirmed' END, at, 'EUR',
+       1000 + n % 9000, n % 500, visitor_id, 'c' || n % greatest(1, $1::int * 2 / 3), NULL,
+       CASE WHEN n % 2 = 0 THEN 'valid' END, CASE WHEN n % 2 = 0 THEN click_id END,
+       CASE WHEN n % 2 = 0 THEN link_id END, '{{}}'
+FROM (SELECT *, clicked_at + r * interval '10 days' AS at FROM taps) t
+"""
+_QUEUE = "INSERT INTO credit_queue (program_id, conversion_id) SELECT program_id, conversion_id FROM conversions"
+
+
+async def make_clicks(servers: Backend, clicks: int) -> None:
+    database = Database(Settings(database_url=servers.database_url), timeout_s=600)
+    try:
+        await ClickTable(database).ensure_partitions([(YEAR, month) for month in range(1, 13)])
+    finally:
+        await database.close()
+    await servers.execute(_PROGRAM)
+    visitors = int(clicks * VISITORS_PER_CLICK / _BLOCKS)
+    for first in range(0, clicks, CHUNK):
+        last = min(first + CHUNK, clicks) - 1
+        await servers.execute(_CLICKS, first, last, clicks, visitors)
+    await servers.execute("VACUUM ANALYZE clicks")
+
+
+async def make_orders(servers: Backend, orders: int) -> None:
+    """Waiting for their credit."""
+    await servers.execute(_ORDERS, orders)
+    await servers.execute(_QUEUE)
+    await servers.execute("VACUUM ANALYZE conversions, credit_queue")
+
+
+def instant(month: int, day: int = 1) -> datetime:
+    return datetime(YEAR, month, day, tzinfo=UTC)
