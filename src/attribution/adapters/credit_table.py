@@ -1,8 +1,8 @@
 """Reads the facts that decide conversions, and appends the credits."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -47,12 +47,15 @@ if TYPE_CHECKING:
     from .postgres import Connection
 
 _SQL = statements("credits")
+_CHANNELS: Mapping[str | None, Channel | None] = {None: None} | {channel.value: channel for channel in Channel}
+_STATUSES = {status.value: status for status in ConversionStatus}
 _MICROSECOND = timedelta(microseconds=1)
 _ENTRY_COLUMNS = (
     "program_id", "conversion_id", "recorded_at", "via", "influencer_id", "campaign_id", "channel", "post_id",
     "link_id", "click_id", "code", "weight", "gross_minor", "net_minor", "discount_minor",
 )  # fmt: skip
 ConversionKey = tuple[ProgramId, ConversionId]
+Visitors = Mapping[ConversionId, Collection[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,18 @@ class StoredConversion:
     click_link_id: LinkId | None
     facts: ConversionFacts
     bound_at_us: int | None
+    is_judged: bool
+    """Whether an attributor has seen it before."""
+    visitors: frozenset[str]
+    """Whom it names: its own, and that of the click that it names, if that is here."""
+    named: frozenset[str]
+    """Whom it named when that was last written."""
+    has_arrived: bool
+    """Its click is here, and still awaited."""
 
     @classmethod
     def of(cls, row: Row) -> Self:
-        status = ConversionStatus(row["status"])
+        status = _STATUSES[row["status"]]
         return cls(
             program_id=ProgramId(row["program_id"]),
             conversion_id=ConversionId(row["conversion_id"]),
@@ -96,6 +107,10 @@ class StoredConversion:
                 discount_codes=tuple(row["discount_codes"]),
             ),
             bound_at_us=to_us(row["bound_at"]) if row["bound_at"] else None,
+            is_judged=row["attribution_status"] is not None,
+            visitors=frozenset(filter(None, (row["visitor_id"], row["click_visitor_id"]))),
+            named=frozenset(row["named"]),
+            has_arrived=row["click_stored"] and row["awaits_click"],
         )
 
     @property
@@ -197,22 +212,36 @@ class CreditFacts:
         ]
         return _touches(await self._connection.fetch(_SQL["named_clicks"], *_columns(named, 5))) if named else {}
 
+    async def visitors(self, conversions: Sequence[StoredConversion]) -> Visitors:
+        """All that a conversion, or one of its customer that is not after it, names."""
+        found: dict[ConversionId, set[str]] = {c.conversion_id: set(c.visitors) for c in conversions}
+        wanted = [
+            (*c.key, c.customer_id, from_us(c.facts.occurred_at_us)) for c in conversions if c.customer_id is not None
+        ]
+        if wanted:
+            for row in await self._connection.fetch(_SQL["customer_visitors"], *_columns(wanted, 4)):
+                found[row["conversion_id"]].add(row["visitor_id"])
+        return found
+
     async def visitor_clicks(
-        self, conversions: Sequence[StoredConversion], since_us: Sequence[int]
+        self, conversions: Sequence[StoredConversion], visitors: Visitors, since_us: Sequence[int]
     ) -> dict[ConversionId, list[Touch]]:
-        return await self._clicks("visitor_clicks", conversions, since_us)
+        """From `since_us` to the conversion."""
+        return await self._clicks("visitor_clicks", conversions, visitors, since_us)
 
     async def older_clicks(
-        self, conversions: Sequence[StoredConversion], since_us: Sequence[int]
+        self, conversions: Sequence[StoredConversion], visitors: Visitors, since_us: Sequence[int]
     ) -> dict[ConversionId, list[Touch]]:
-        return await self._clicks("older_clicks", conversions, since_us)
+        """Of each visitor the newest touch, and the newest bot, before `since_us`."""
+        return await self._clicks("older_clicks", conversions, visitors, since_us)
 
     async def _clicks(
-        self, statement: str, conversions: Sequence[StoredConversion], since_us: Sequence[int]
+        self, statement: str, conversions: Sequence[StoredConversion], visitors: Visitors, since_us: Sequence[int]
     ) -> dict[ConversionId, list[Touch]]:
         rows = [
-            (c.program_id, c.conversion_id, c.customer_id, from_us(c.facts.occurred_at_us), from_us(since))
+            (*c.key, visitor, from_us(c.facts.occurred_at_us), from_us(since))
             for c, since in zip(conversions, since_us, strict=True)
+            for visitor in visitors[c.conversion_id]
         ]
         return _touches(await self._connection.fetch(_SQL[statement], *_columns(rows, 5))) if rows else {}
 
@@ -263,14 +292,12 @@ class CreditSession(CreditFacts):
         return Work([(row["program_id"], row["queue_id"]) for row in rows], sorted(keys))
 
     async def name_visitors(self, conversions: Sequence[StoredConversion]) -> None:
-        clicks = [
-            (c.conversion_id, c.click_id, clicked_at(ClickId(c.click_id.bytes)))
-            for c in conversions
-            if c.click_id is not None
-        ]
-        await self._connection.execute(
-            _SQL["name_visitors"], *_columns([c.key for c in conversions], 2), *_columns(clicks, 3)
-        )
+        new = [(*c.key, visitor) for c in conversions for visitor in c.visitors - c.named]
+        old = [(*c.key, visitor) for c in conversions for visitor in c.named - c.visitors]
+        arrived = [(*c.key, c.click_id) for c in conversions if c.has_arrived]
+        if new or old or arrived:
+            columns = (*_columns(new, 3), *_columns(old, 3), *_columns(arrived, 3))
+            await self._connection.execute(_SQL["name_visitors"], *columns)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -281,7 +308,7 @@ class CreditSession(CreditFacts):
 
     async def write(self, judged: Sequence[tuple[StoredConversion, Attribution]], at: datetime) -> None:
         """Appends what differs from the credits so far; what is the same leaves no entry."""
-        before = await self.credits_recorded([conversion.key for conversion, _ in judged])
+        before = await self.credits_recorded([conversion.key for conversion, _ in judged if conversion.is_judged])
         entries = [
             _entry(conversion, at, credit)
             for conversion, attribution in judged
@@ -305,11 +332,7 @@ class CreditSession(CreditFacts):
 
 
 def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
-    columns: list[list[Any]] = [[] for _ in range(width)]
-    for row in rows:
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-    return columns
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
 def _rule(row: Row) -> Rule:
@@ -370,7 +393,7 @@ def _touch(row: Row) -> Touch:
         influencer_id=row["influencer_id"],
         campaign_id=row["campaign_id"],
         post_id=row["post_id"],
-        channel=Channel(row["channel"]) if row["channel"] else None,
+        channel=_CHANNELS[row["channel"]],
         is_bot=row["is_bot"],
         stored=row["stored"],
     )
@@ -385,7 +408,7 @@ def _credit(row: Row) -> Credit:
         discount_minor=row["discount_minor"],
         influencer_id=row["influencer_id"],
         campaign_id=row["campaign_id"],
-        channel=Channel(row["channel"]) if row["channel"] else None,
+        channel=_CHANNELS[row["channel"]],
         post_id=row["post_id"] and PostId(row["post_id"]),
         link_id=row["link_id"],
         click_id=ClickId(row["click_id"].bytes) if row["click_id"] else None,
@@ -393,23 +416,34 @@ def _credit(row: Row) -> Credit:
     )
 
 
-def _target(credit: Credit) -> Credit:
-    return replace(credit, weight_units=0, gross_minor=0, net_minor=0, discount_minor=0)
+_Amounts = tuple[int, int, int, int]
 
 
-def differences(before: Iterable[Credit], after: Iterable[Credit]) -> list[Credit]:
-    """Entries that, added to `before`, give `after`."""
-    sums: dict[Credit, list[int]] = {}
-    for sign, credits_ in ((-1, before), (1, after)):
-        for credit in credits_:
-            amounts = (credit.weight_units, credit.gross_minor, credit.net_minor, credit.discount_minor)
-            held = sums.setdefault(_target(credit), [0, 0, 0, 0])
-            held[:] = [total + sign * amount for total, amount in zip(held, amounts, strict=True)]
-    return [
-        replace(target, weight_units=units, gross_minor=gross, net_minor=net, discount_minor=discount)
-        for target, (units, gross, net, discount) in sums.items()
-        if any((units, gross, net, discount))
+def _amounts(credit: Credit) -> _Amounts:
+    return (credit.weight_units, credit.gross_minor, credit.net_minor, credit.discount_minor)
+
+
+def _with(credit: Credit, amounts: _Amounts) -> Credit:
+    units, gross, net, discount = amounts
+    return credit._replace(weight_units=units, gross_minor=gross, net_minor=net, discount_minor=discount)
+
+
+_NOTHING: _Amounts = (0, 0, 0, 0)
+
+
+def differences(before: Sequence[Credit], after: Sequence[Credit]) -> list[Credit]:
+    """Entries that, added to `before`, give `after`. Within each of them no two credits are of the same target."""
+    held = {_with(credit, _NOTHING): _amounts(credit) for credit in before}
+    changes = [
+        (credit, _amounts(credit), held.pop(_with(credit, _NOTHING), _NOTHING) if held else _NOTHING)
+        for credit in after
     ]
+    changes += [(target, _NOTHING, amounts) for target, amounts in held.items()]
+    return [_with(credit, _minus(now, then)) for credit, now, then in changes if now != then]
+
+
+def _minus(now: _Amounts, then: _Amounts) -> _Amounts:
+    return (now[0] - then[0], now[1] - then[1], now[2] - then[2], now[3] - then[3])
 
 
 def _entry(conversion: StoredConversion, at: datetime, credit: Credit) -> tuple[Any, ...]:

@@ -56,9 +56,10 @@ class Attributor:
             began = time.perf_counter()
             # In its own transaction, before the touches are read: a click of a visitor named only now either is
             # seen by that reading, or lands later and finds the conversion through the visitor.
-            await session.name_visitors(await session.conversions(work.conversions))
+            # What a message changes meanwhile in a conversion has its own row in the queue.
+            conversions = await session.conversions(work.conversions)
+            await session.name_visitors(conversions)
             async with session.transaction():
-                conversions = await session.conversions(work.conversions)
                 judged = await judge(session, conversions)
                 await session.write(list(zip(conversions, judged, strict=True)), self._now())
                 await session.done(work)
@@ -74,7 +75,8 @@ async def judge(facts: CreditFacts, conversions: Sequence[StoredConversion]) -> 
     judgements = [books[c.program_id].judgement(c.type, c.facts.occurred_at_us, c.bound_at_us) for c in conversions]
     since = [since_us(c, judgement) for c, judgement in zip(conversions, judgements, strict=True)]
     named = await facts.named_clicks(conversions)
-    recent = await facts.visitor_clicks(conversions, since)
+    visitors = await facts.visitors(conversions)
+    recent = await facts.visitor_clicks(conversions, visitors, since)
 
     def judged(index: int, *more: Mapping[ConversionId, Sequence[Touch]]) -> Attribution:
         c = conversions[index]
@@ -84,7 +86,7 @@ async def judge(facts: CreditFacts, conversions: Sequence[StoredConversion]) -> 
 
     first = [judged(index) for index in range(len(conversions))]
     unexplained = [index for index, attribution in enumerate(first) if attribution.status is Status.UNATTRIBUTED]
-    older = await facts.older_clicks([conversions[i] for i in unexplained], [since[i] for i in unexplained])
+    older = await facts.older_clicks([conversions[i] for i in unexplained], visitors, [since[i] for i in unexplained])
     for index in unexplained:
         first[index] = judged(index, older)
     return first

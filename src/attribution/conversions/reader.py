@@ -150,8 +150,9 @@ class ConversionReader:
         named = await facts.named_clicks([conversion])
         since = [since_us(conversion, judgement)]
         # With a thousand newer ones, what decided the credit, or its absence, still counts.
-        path = await facts.visitor_clicks([conversion], since)
-        older = await facts.older_clicks([conversion], since)
+        visitors = await facts.visitors([conversion])
+        path = await facts.visitor_clicks([conversion], visitors, since)
+        older = await facts.older_clicks([conversion], visitors, since)
         newest, count = await facts.all_clicks(conversion, TOUCHES_LISTED)
         conversion_id = conversion.conversion_id
         deciding = (found.get(conversion_id, ()) for found in (named, path, older))

@@ -1,9 +1,10 @@
 """Who earned a conversion: pure, from the facts and the rule, with the reason for everything that was not chosen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import NamedTuple
 
 from .clicks import Channel
 from .codes import Code, CodeBook, CodePolicy, code_key
@@ -68,8 +69,8 @@ class ClickState(StrEnum):
     UNKNOWN = "unknown_click_id"
 
 
-@dataclass(frozen=True, slots=True)
-class Touch:
+# Named tuples, where hundreds of thousands are made: a frozen dataclass takes several times as long.
+class Touch(NamedTuple):
     """A candidate: a click, whoever made it. `stored` is False while only its signed id is known."""
 
     click_id: ClickId
@@ -95,15 +96,13 @@ class ConversionFacts:
     discount_codes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedTouch:
+class JudgedTouch(NamedTuple):
     touch: Touch
     verdict: Verdict
     weight: Fraction = Fraction(0)
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedCode:
+class JudgedCode(NamedTuple):
     """`text` as the order has it; `code` None where it is unknown or inactive."""
 
     text: str
@@ -111,8 +110,7 @@ class JudgedCode:
     code: Code | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Credit:
+class Credit(NamedTuple):
     """One part of a conversion. The parts' weights sum to `WEIGHT_UNITS`, their money to the conversion's.
 
     `via` none holds all of a conversion that nobody earned, so that sums over credits equal totals.
@@ -146,10 +144,9 @@ class Attribution:
         return self.credits[0].via is not Via.NONE
 
 
-@dataclass(frozen=True, slots=True)
-class _Share:
+class _Share(NamedTuple):
     weight: Fraction
-    origin: JudgedTouch | JudgedCode | None = field(default=None)
+    origin: JudgedTouch | JudgedCode | None = None
 
 
 def attribute(

@@ -16,39 +16,20 @@ JOIN unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS q (program_id, custo
   ON c.program_id = q.program_id AND c.customer_id = q.customer_id AND c.occurred_at >= q.since;
 
 -- name: name_visitors
--- A conversion names its own visitor, and the visitor of the click that its click id names. A click that is named
--- here is awaited no longer: if it is seen later than here, its re-opening still finds the conversion. A visitor
--- named anew counts for the later conversions of the customer too, however old its clicks.
-WITH wanted AS (
-    SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS w (program_id, conversion_id)
-), here AS (
-    SELECT c.program_id, c.conversion_id, k.click_id, k.visitor_id
-    FROM wanted
-    JOIN conversions c USING (program_id, conversion_id)
-    JOIN unnest($3::bigint[], $4::uuid[], $5::timestamptz[]) AS i (conversion_id, click_id, clicked_at)
-      ON i.conversion_id = c.conversion_id AND i.click_id = c.click_id
-    JOIN clicks k ON k.program_id = c.program_id AND k.clicked_at = i.clicked_at AND k.click_id = i.click_id
-), named AS (
-    SELECT c.program_id, c.conversion_id, c.visitor_id
-    FROM wanted JOIN conversions c USING (program_id, conversion_id)
-    WHERE c.visitor_id IS NOT NULL
-    UNION
-    SELECT program_id, conversion_id, visitor_id FROM here WHERE visitor_id IS NOT NULL
-), unnamed AS (
+-- Adds ($1 to $3) and takes away ($4 to $6) who is named. A click that was found ($7 to $9) is awaited no longer: if
+-- it is seen later than here, its re-opening still finds the conversion. A visitor named anew counts for the later
+-- conversions of the customer too, however old its clicks; those not judged yet will see it.
+WITH unnamed AS (
     DELETE FROM conversion_visitors v
-    USING wanted w
-    WHERE v.program_id = w.program_id AND v.conversion_id = w.conversion_id
-      AND NOT EXISTS (
-          SELECT FROM named n
-          WHERE n.program_id = v.program_id AND n.conversion_id = v.conversion_id AND n.visitor_id = v.visitor_id
-      )
+    USING unnest($4::bigint[], $5::bigint[], $6::text[]) AS u (program_id, conversion_id, visitor_id)
+    WHERE v.program_id = u.program_id AND v.conversion_id = u.conversion_id AND v.visitor_id = u.visitor_id
 ), arrived AS (
     DELETE FROM awaited_clicks a
-    USING here h
+    USING unnest($7::bigint[], $8::bigint[], $9::uuid[]) AS h (program_id, conversion_id, click_id)
     WHERE a.program_id = h.program_id AND a.conversion_id = h.conversion_id AND a.click_id = h.click_id
 ), added AS (
     INSERT INTO conversion_visitors (program_id, conversion_id, visitor_id)
-    SELECT program_id, conversion_id, visitor_id FROM named
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[])
     ON CONFLICT DO NOTHING
     RETURNING program_id, conversion_id
 )
@@ -56,17 +37,50 @@ INSERT INTO credit_queue (program_id, customer_id, since)
 SELECT c.program_id, c.customer_id, min(c.occurred_at)
 FROM added JOIN conversions c USING (program_id, conversion_id)
 WHERE EXISTS (
-    SELECT FROM conversions later
+    SELECT FROM conversions later JOIN attributions USING (program_id, conversion_id)
     WHERE later.program_id = c.program_id AND later.customer_id = c.customer_id
       AND later.conversion_id <> c.conversion_id AND later.occurred_at >= c.occurred_at
 )
 GROUP BY c.program_id, c.customer_id;
 
 -- name: conversions
-SELECT c.*, a.bound_at, a.status AS attribution_status, a.reason, a.rule_id, a.model
+-- `named`: as was last written; `click_visitor_id`: of the click it names, if that is here.
+SELECT c.*, a.bound_at, a.status AS attribution_status, a.reason, a.rule_id, a.model,
+       k.click_id IS NOT NULL AS click_stored, k.visitor_id AS click_visitor_id,
+       ARRAY(
+           SELECT v.visitor_id
+           FROM conversion_visitors v
+           WHERE v.program_id = c.program_id AND v.conversion_id = c.conversion_id
+       ) AS named,
+       EXISTS (
+           SELECT FROM awaited_clicks w WHERE w.program_id = c.program_id AND w.conversion_id = c.conversion_id
+       ) AS awaits_click
 FROM unnest($1::bigint[], $2::bigint[]) AS w (program_id, conversion_id)
 JOIN conversions c USING (program_id, conversion_id)
-LEFT JOIN attributions a USING (program_id, conversion_id);
+LEFT JOIN attributions a USING (program_id, conversion_id)
+LEFT JOIN LATERAL (
+    SELECT click_id, visitor_id
+    FROM clicks
+    WHERE program_id = c.program_id AND clicked_at = clicked_at(c.click_id) AND click_id = c.click_id
+    OFFSET 0
+) k ON true;
+
+-- name: customer_visitors
+-- Whom the conversions of the customer name that are not after it; their own visitors even before an attributor has
+-- seen them.
+SELECT w.conversion_id, x.visitor_id
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[])
+     AS w (program_id, conversion_id, customer_id, occurred_at)
+CROSS JOIN LATERAL (
+    SELECT v.visitor_id
+    FROM conversions o JOIN conversion_visitors v USING (program_id, conversion_id)
+    WHERE o.program_id = w.program_id AND o.customer_id = w.customer_id AND o.occurred_at <= w.occurred_at
+    UNION
+    SELECT o.visitor_id
+    FROM conversions o
+    WHERE o.program_id = w.program_id AND o.customer_id = w.customer_id AND o.occurred_at <= w.occurred_at
+      AND o.visitor_id IS NOT NULL
+) x;
 
 -- name: rules
 SELECT program_id, rule_id, effective_from, model, windows, parameters, min_click_to_conversion, created_at
@@ -103,17 +117,15 @@ JOIN links l ON l.program_id = w.program_id AND l.link_id = w.link_id
 LEFT JOIN clicks k ON k.program_id = w.program_id AND k.clicked_at = w.clicked_at AND k.click_id = w.click_id;
 
 -- name: visitor_clicks
--- All clicks, from `since` to the conversion, of every visitor that it or an earlier one of its customer names.
+-- All clicks of the visitors, from `since` to the conversion.
 SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
        k.is_bot, true AS stored
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[])
-     AS w (program_id, conversion_id, customer_id, occurred_at, since)
-CROSS JOIN LATERAL visitors_named(w.program_id, w.conversion_id, w.customer_id, w.occurred_at) AS visitors (visitor_id)
+     AS w (program_id, conversion_id, visitor_id, occurred_at, since)
 CROSS JOIN LATERAL (
     SELECT *
     FROM clicks c
-    WHERE c.program_id = w.program_id AND c.visitor_id = visitors.visitor_id
-      AND c.clicked_at BETWEEN w.since AND w.occurred_at
+    WHERE c.program_id = w.program_id AND c.visitor_id = w.visitor_id AND c.clicked_at BETWEEN w.since AND w.occurred_at
     OFFSET 0  -- Else the planner may look up the visitor alone, over all time, and filter afterwards.
 ) k;
 
@@ -122,13 +134,12 @@ CROSS JOIN LATERAL (
 SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
        k.is_bot, true AS stored
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[])
-     AS w (program_id, conversion_id, customer_id, occurred_at, since)
-CROSS JOIN LATERAL visitors_named(w.program_id, w.conversion_id, w.customer_id, w.occurred_at) AS visitors (visitor_id)
+     AS w (program_id, conversion_id, visitor_id, occurred_at, since)
 CROSS JOIN (VALUES (true), (false)) AS kind (is_bot)
 CROSS JOIN LATERAL (
     SELECT *
     FROM clicks c
-    WHERE c.program_id = w.program_id AND c.visitor_id = visitors.visitor_id
+    WHERE c.program_id = w.program_id AND c.visitor_id = w.visitor_id
       AND c.clicked_at < w.since AND c.is_bot = kind.is_bot
     ORDER BY c.clicked_at DESC
     LIMIT 1
