@@ -1,5 +1,6 @@
 """Orders credited a second by one process, beside one SQL query that only fetches the same touches."""
 
+import asyncio
 import os
 import time
 from dataclasses import dataclass
@@ -7,25 +8,20 @@ from pathlib import Path
 
 import asyncpg
 
-from attribution.adapters.credit_table import CreditTable
-from attribution.adapters.postgres import Database
-from attribution.conversions.attributor import Attributor, AttributorPolicy
-from attribution.settings import Settings
-
-from .history import make_clicks, make_orders
+from .history import make_clicks, make_orders, queue_orders
 from .processes import LOAD_CORE, SERVER_CORE, cpu_seconds
 from .report import Table
-from .service import Backend, backend
+from .service import Backend, backend, consumer
 
 CLICKS = (1_000_000, 10_000_000)
 ORDERS = 50_000
 
 # The touches of all orders, thirty days back, by the visitor that each names.
 _TOUCHES = """
-SELECT count(k.click_id)
+SELECT c.conversion_id, k.*
 FROM conversions c
 CROSS JOIN LATERAL (
-    SELECT click_id
+    SELECT click_id, clicked_at, link_id, influencer_id, campaign_id, post_id, channel, is_bot
     FROM clicks k
     WHERE k.program_id = c.program_id AND k.visitor_id = c.visitor_id
       AND k.clicked_at BETWEEN c.occurred_at - interval '30 days' AND c.occurred_at
@@ -65,7 +61,6 @@ async def _measured(directory: Path, clicks: int) -> Run:
         await make_clicks(servers, clicks)
         await make_orders(servers, ORDERS)
         os.sched_setaffinity(servers.postgres.pid, {LOAD_CORE})
-        os.sched_setaffinity(0, {SERVER_CORE})
         touches, query_s = await _query(servers)
         return await _credit(servers, clicks, query_s, touches)
 
@@ -75,26 +70,29 @@ async def _query(servers: Backend) -> tuple[int, float]:
     connection = await asyncpg.connect(servers.database_url)
     try:
         await connection.execute("SET max_parallel_workers_per_gather = 0")
-        await connection.fetchval(_TOUCHES)
+        await connection.fetch(_TOUCHES)
         began = time.perf_counter()
-        touches = int(await connection.fetchval(_TOUCHES))
-        return touches, time.perf_counter() - began
+        touches = await connection.fetch(_TOUCHES)
+        return len(touches), time.perf_counter() - began
     finally:
         await connection.close()
 
 
 async def _credit(servers: Backend, clicks: int, query_s: float, touches: int) -> Run:
-    database = Database(Settings(database_url=servers.database_url), timeout_s=120)
-    attributor = Attributor(CreditTable(database), AttributorPolicy(Settings().credit_batch_conversions, 0.1))
-    try:
-        client, postgres = time.process_time(), cpu_seconds(servers.postgres.pid)
+    """By a consumer process, to which all orders appear at once."""
+    with consumer(servers, core=SERVER_CORE) as process:
+        while not await servers.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%credit_queue%'"):
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(2)
+        connection = await asyncpg.connect(servers.database_url)
+        client, postgres = cpu_seconds(process.pid), cpu_seconds(servers.postgres.pid)
         began = time.perf_counter()
-        while await attributor.step():
-            pass
+        await queue_orders(servers)
+        while await connection.fetchval("SELECT EXISTS (SELECT FROM credit_queue)"):
+            await asyncio.sleep(0.05)
         seconds = time.perf_counter() - began
-        client, postgres = time.process_time() - client, cpu_seconds(servers.postgres.pid) - postgres
-    finally:
-        await database.close()
+        client, postgres = cpu_seconds(process.pid) - client, cpu_seconds(servers.postgres.pid) - postgres
+        await connection.close()
     credited = await servers.value("SELECT count(DISTINCT conversion_id) FROM credit_entries")
     if credited != ORDERS:
         raise RuntimeError(f"{credited} of {ORDERS} orders are credited")

@@ -103,10 +103,13 @@ async def make_clicks(servers: Backend, clicks: int) -> None:
 
 
 async def make_orders(servers: Backend, orders: int) -> None:
-    """Waiting for their credit."""
     await servers.execute(_ORDERS, orders)
+    await servers.execute("VACUUM ANALYZE conversions")
+
+
+async def queue_orders(servers: Backend) -> None:
+    """All wait for their credit."""
     await servers.execute(_QUEUE)
-    await servers.execute("VACUUM ANALYZE conversions, credit_queue")
 
 
 def instant(month: int, day: int = 1) -> datetime:

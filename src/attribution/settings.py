@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     """How long a consumer watches an entry that another one took and does not finish, before it takes it over."""
     dead_letter_share: float = Field(default=0.5, gt=0, le=1)
     """Above this share of undecodable clicks a consumer stops, rather than drain its stream into dead letters."""
-    credit_batch_conversions: Positive = 2_000
+    credit_batch_conversions: Positive = 4_000
     credit_poll_ms: Positive = 100
     partitions_ahead_months: Positive = 3
     database_pool_size: Positive = 8

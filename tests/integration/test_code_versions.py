@@ -32,6 +32,7 @@ from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.objects import Objects
 from attribution.adapters.postgres import Database
 from attribution.conversions.attributor import judge
+from attribution.domain.conversions import ConversionMessage
 from attribution.domain.ids import ProgramId
 from attribution.errors import ConflictError
 from attribution.settings import Settings
@@ -78,10 +79,11 @@ class Programme:
         self._rng = rng
         self._objects = Objects(database, "codes")
         self._clicks = list(world.world.clicks)
-        self._said = list(zip(world.messages, world.world.orders, strict=True))
+        messages = [message for message in world.messages if isinstance(message, ConversionMessage)]
+        self._said = list(zip(messages, world.world.orders, strict=True))
         rng.shuffle(self._clicks)
         rng.shuffle(self._said)
-        self._known = replace(world.world, clicks=[], orders=[])
+        self._known = replace(world.world, clicks=[], orders=[], refunds=[])
         self._ledger = Ledger()
 
     async def deliver(self, share: float) -> None:

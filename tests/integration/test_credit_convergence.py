@@ -101,8 +101,8 @@ class Delivery:
 class _Session(CreditSession):
     """A leading attributor during whose work the world goes on."""
 
-    def __init__(self, connection: "Connection", between: Action) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: "Connection", database: Database, between: Action) -> None:
+        super().__init__(connection, database)
         self._between = between
 
     async def take(self, limit: int) -> Work:
@@ -128,7 +128,7 @@ class InterruptedTable(CreditTable):
     @asynccontextmanager
     async def lead(self) -> AsyncIterator[CreditSession | None]:
         async with super().lead() as session:
-            yield session and _Session(session._connection, self._between)
+            yield session and _Session(session.connection, self._database, self._between)
 
 
 def utc_now() -> datetime:

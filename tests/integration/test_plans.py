@@ -100,11 +100,13 @@ async def explain_sql(connection: "Connection", sql: str, *arguments: object) ->
     return Plan(orjson.loads(await connection.fetchval(prefix + sql, *arguments)))
 
 
-def of_orders(customer: str | None = "c7") -> tuple[list[Any], ...]:
-    """The columns of a batch of 20 orders: programme, conversion, customer, moment, and since when touches count."""
-    ids = list(range(1_000, 1_020))
+ORDERS = list(range(1_000, 1_020))
+
+
+def of_orders() -> tuple[list[Any], ...]:
+    """The columns of a batch of 20 orders: programme, conversion, visitor, moment, and since when touches count."""
     since = OCCURRED - timedelta(days=30)
-    return [1] * 20, ids, [customer] * 20, [OCCURRED] * 20, [since] * 20
+    return [1] * 20, ORDERS, ["v7"] * 20, [OCCURRED] * 20, [since] * 20
 
 
 async def test_touches_are_found_by_visitor_in_the_months_of_the_window(connection: "Connection") -> None:
@@ -120,6 +122,19 @@ async def test_the_reason_is_found_by_visitor_in_the_months_before(connection: "
     plan = await explain(connection, "credits", "older_clicks", *of_orders())
     assert not plan.scanned_whole
     assert not {"clicks_2026_03", "clicks_2026_04"} & plan.reached
+
+
+async def test_whom_a_customer_named_is_found_by_customer(connection: "Connection") -> None:
+    arguments = [1] * 20, ORDERS, ["c7"] * 20, [OCCURRED] * 20
+    plan = await explain(connection, "credits", "customer_visitors", *arguments)
+    assert "conversions_customer" in plan.indexes
+    assert not {"conversions", "conversion_visitors"} & plan.scanned_whole
+
+
+async def test_a_conversion_is_read_with_the_visitor_of_its_click(connection: "Connection") -> None:
+    plan = await explain(connection, "credits", "conversions", [1] * 20, ORDERS)
+    assert not {"conversions", "conversion_visitors", "awaited_clicks"} & plan.scanned_whole
+    assert not {name for name in plan.scanned_whole if name.startswith("clicks_")}
 
 
 async def test_a_named_click_is_found_by_its_key(connection: "Connection") -> None:

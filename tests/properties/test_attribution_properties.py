@@ -119,8 +119,8 @@ def touches(world: World) -> list[Touch]:
 
 def _touch(link: Link, click: reference.Click, *, stored: bool) -> Touch:
     return Touch(
-        ClickId(click.click_id),
         click.at,
+        ClickId(click.click_id),
         LinkId(click.link),
         InfluencerId(link.influencer) if link.influencer else None,
         CampaignId(link.campaign) if link.campaign else None,

@@ -35,7 +35,7 @@ LAST = replace(RULE, model=Model.LAST_TOUCH)
 
 def touch(age: int, influencer: InfluencerId | None = ANNA, unique: int = 0, **fields: Any) -> Touch:
     click_id = ClickId((NOW - age).to_bytes(8, "big") + unique.to_bytes(8, "big"))
-    return Touch(click_id, NOW - age, LinkId(9), influencer, **fields)
+    return Touch(NOW - age, click_id, LinkId(9), influencer, **fields)
 
 
 def sale(net: int = 100, **fields: Any) -> ConversionFacts:

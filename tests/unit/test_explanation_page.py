@@ -36,7 +36,7 @@ JUDGED = CreditRecord(judged_at=ORDERED + timedelta(seconds=6), bound_at=ORDERED
 
 def touch(age_us: int, influencer: InfluencerId | None, number: int, **fields: Any) -> Touch:
     click_id = ClickId((NOW - age_us).to_bytes(8, "big") + number.to_bytes(8, "big"))
-    return Touch(click_id, NOW - age_us, LinkId(number), influencer, **fields)
+    return Touch(NOW - age_us, click_id, LinkId(number), influencer, **fields)
 
 
 def code(text: str, influencer: InfluencerId, policy: CodePolicy, **fields: Any) -> Code:

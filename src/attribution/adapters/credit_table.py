@@ -38,6 +38,7 @@ from attribution.domain.instants import from_us, to_us
 from attribution.domain.models import DEFAULTS, Model, Parameters
 from attribution.domain.refunds import RefundMessage
 from attribution.domain.rules import CampaignWindows, Rule, RuleBook
+from attribution.errors import DatabaseUnavailableError
 
 from . import refund_events
 from .postgres import Database, Row
@@ -74,13 +75,13 @@ class StoredConversion:
     click_link_id: LinkId | None
     facts: ConversionFacts
     bound_at_us: int | None
-    is_judged: bool
+    is_judged: bool = False
     """Whether an attributor has seen it before."""
-    visitors: frozenset[str]
+    visitors: frozenset[str] = frozenset()
     """Whom it names: its own, and that of the click that it names, if that is here."""
-    named: frozenset[str]
+    named: frozenset[str] = frozenset()
     """Whom it named when that was last written."""
-    has_arrived: bool
+    has_arrived: bool = False
     """Its click is here, and still awaited."""
 
     @classmethod
@@ -142,7 +143,7 @@ class CreditTable:
                 yield None
                 return
             try:
-                yield CreditSession(connection)
+                yield CreditSession(connection, self._database)
             finally:
                 await connection.execute("SELECT pg_advisory_unlock_all()")
 
@@ -254,7 +255,7 @@ class CreditFacts:
             from_us(conversion.facts.occurred_at_us),
             limit,
         )
-        return [_touch(row) for row in rows], rows[0]["candidates"] if rows else 0
+        return [_touch(tuple(row)[:-1]) for row in rows], rows[0]["candidates"] if rows else 0
 
     async def refunds(self, conversion: StoredConversion) -> tuple[list[RefundMessage], list[Item]]:
         """And the items that they are of."""
@@ -281,6 +282,23 @@ class CreditFacts:
 class CreditSession(CreditFacts):
     """The leading attributor's: takes work from the queue and writes what came of it."""
 
+    def __init__(self, connection: "Connection", database: Database, epoch: int | None = None) -> None:
+        super().__init__(connection)
+        self._database = database
+        self._epoch = epoch
+
+    @asynccontextmanager
+    async def lane(self) -> AsyncIterator["CreditSession"]:
+        """A further connection to write with.
+
+        It holds no lock of the leader's, so its transactions are fenced: they end with `DatabaseUnavailableError`
+        once a later leader has a lane.
+        """
+        if self._epoch is None:
+            self._epoch = await self._connection.fetchval(_SQL["begin_epoch"])
+        async with self._database.connection() as connection:
+            yield CreditSession(connection, self._database, self._epoch)
+
     async def take(self, limit: int) -> Work:
         """The oldest rows; nothing is locked, as there is one leader."""
         rows = await self._connection.fetch(_SQL["queued"], limit)
@@ -304,6 +322,8 @@ class CreditSession(CreditFacts):
         """Shuts new rules, windows and codes out until its end, so that what it binds is bound to all it saw."""
         async with self._connection.transaction(isolation="repeatable_read"):
             await self._connection.execute(_SQL["shut_out_versions"])
+            if self._epoch is not None and await self._connection.fetchval(_SQL["epoch"]) != self._epoch:
+                raise DatabaseUnavailableError("another attributor leads by now")
             yield
 
     async def write(self, judged: Sequence[tuple[StoredConversion, Attribution]], at: datetime) -> None:
@@ -385,18 +405,12 @@ def _touches(rows: Iterable[Row]) -> dict[ConversionId, list[Touch]]:
     return touches
 
 
-def _touch(row: Row) -> Touch:
+def _touch(row: Iterable[Any]) -> Touch:
+    _, click_id, clicked_at, link_id, influencer_id, campaign_id, post_id, channel, is_bot, stored = row
     return Touch(
-        click_id=ClickId(row["click_id"].bytes),
-        clicked_at_us=to_us(row["clicked_at"]),
-        link_id=LinkId(row["link_id"]),
-        influencer_id=row["influencer_id"],
-        campaign_id=row["campaign_id"],
-        post_id=row["post_id"],
-        channel=_CHANNELS[row["channel"]],
-        is_bot=row["is_bot"],
-        stored=row["stored"],
-    )
+        to_us(clicked_at), ClickId(click_id.bytes), link_id, influencer_id, campaign_id, post_id,
+        _CHANNELS[channel], is_bot, stored,
+    )  # fmt: skip
 
 
 def _credit(row: Row) -> Credit:
@@ -434,12 +448,12 @@ _NOTHING: _Amounts = (0, 0, 0, 0)
 def differences(before: Sequence[Credit], after: Sequence[Credit]) -> list[Credit]:
     """Entries that, added to `before`, give `after`. Within each of them no two credits are of the same target."""
     held = {_with(credit, _NOTHING): _amounts(credit) for credit in before}
-    changes = [
+    kept = [
         (credit, _amounts(credit), held.pop(_with(credit, _NOTHING), _NOTHING) if held else _NOTHING)
         for credit in after
     ]
-    changes += [(target, _NOTHING, amounts) for target, amounts in held.items()]
-    return [_with(credit, _minus(now, then)) for credit, now, then in changes if now != then]
+    gone = [(target, _NOTHING, amounts) for target, amounts in held.items()]
+    return [_with(credit, _minus(now, then)) for credit, now, then in gone + kept if now != then]
 
 
 def _minus(now: _Amounts, then: _Amounts) -> _Amounts:

@@ -3,19 +3,22 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 
 from attribution import metrics
-from attribution.adapters.credit_table import CreditFacts, CreditTable, StoredConversion
+from attribution.adapters.credit_table import CreditFacts, CreditSession, CreditTable, StoredConversion
 from attribution.domain.attribution import Attribution, Status, Touch, attribute
 from attribution.domain.ids import ConversionId
 from attribution.domain.rules import Judgement
 from attribution.errors import AttributionError
 
 _log = structlog.get_logger(__name__)
+_LANES = 2
+_WORTH_LANES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,8 @@ class Attributor:
             try:
                 if not await self.step():
                     await asyncio.sleep(self._policy.poll_s)
-            except AttributionError as error:
-                _log.warning("attribution_interrupted", error=str(error))
+            except* AttributionError as errors:
+                _log.warning("attribution_interrupted", errors=[str(error) for error in errors.exceptions])
                 await asyncio.sleep(self._policy.retry_s)
 
     async def step(self) -> int:
@@ -54,18 +57,41 @@ class Attributor:
             if not work.queue_rows:
                 return 0
             began = time.perf_counter()
-            # In its own transaction, before the touches are read: a click of a visitor named only now either is
-            # seen by that reading, or lands later and finds the conversion through the visitor.
             # What a message changes meanwhile in a conversion has its own row in the queue.
             conversions = await session.conversions(work.conversions)
-            await session.name_visitors(conversions)
-            async with session.transaction():
-                judged = await judge(session, conversions)
-                await session.write(list(zip(conversions, judged, strict=True)), self._now())
-                await session.done(work)
+            if len(conversions) < _WORTH_LANES:
+                await self._credit(session, conversions)
+            else:
+                await self._credit_in_lanes(session, conversions)
+            await session.done(work)
             metrics.CONVERSIONS_CREDITED.inc(len(conversions))
             metrics.CREDIT_SECONDS.observe(time.perf_counter() - began)
             return len(conversions)
+
+    async def _credit_in_lanes(self, session: CreditSession, conversions: Sequence[StoredConversion]) -> None:
+        """Postgres works for some while others are judged here."""
+        async with AsyncExitStack() as stack:
+            others = [await stack.enter_async_context(session.lane()) for _ in range(_LANES - 1)]
+            lanes = await stack.enter_async_context(asyncio.TaskGroup())
+            for lane, part in zip((session, *others), _parts(conversions), strict=True):
+                lanes.create_task(self._credit(lane, part), name="credit")
+
+    async def _credit(self, session: CreditSession, conversions: Sequence[StoredConversion]) -> None:
+        # In its own transaction, before the touches are read: a click of a visitor named only now either is
+        # seen by that reading, or lands later and finds the conversion through the visitor.
+        await session.name_visitors(conversions)
+        async with session.transaction():
+            judged = await judge(session, conversions)
+            await session.write(list(zip(conversions, judged, strict=True)), self._now())
+
+
+def _parts(conversions: Sequence[StoredConversion]) -> list[list[StoredConversion]]:
+    """A customer's conversions stay together, as they see whom the others name."""
+    parts: list[list[StoredConversion]] = [[] for _ in range(_LANES)]
+    for conversion in conversions:
+        owner = conversion.conversion_id if conversion.customer_id is None else conversion.customer_id
+        parts[hash((conversion.program_id, owner)) % _LANES].append(conversion)
+    return parts
 
 
 async def judge(facts: CreditFacts, conversions: Sequence[StoredConversion]) -> list[Attribution]:
@@ -94,7 +120,7 @@ async def judge(facts: CreditFacts, conversions: Sequence[StoredConversion]) -> 
 
 def merged(*touches: Sequence[Touch]) -> list[Touch]:
     """The click that a click id names is often one of its visitor's too."""
-    return list({touch.click_id: touch for group in touches for touch in group}.values())
+    return [*{touch.click_id: touch for group in touches for touch in group}.values()]
 
 
 def since_us(conversion: StoredConversion, judgement: Judgement) -> int:

@@ -69,12 +69,18 @@ class ClickState(StrEnum):
     UNKNOWN = "unknown_click_id"
 
 
+_NOTHING, _ALL = Fraction(0), Fraction(1)
+
+
 # Named tuples, where hundreds of thousands are made: a frozen dataclass takes several times as long.
 class Touch(NamedTuple):
-    """A candidate: a click, whoever made it. `stored` is False while only its signed id is known."""
+    """A candidate: a click, whoever made it. `stored` is False while only its signed id is known.
 
-    click_id: ClickId
+    Touches sort as a path is ordered: by time, then by click id.
+    """
+
     clicked_at_us: int
+    click_id: ClickId
     link_id: LinkId
     influencer_id: InfluencerId | None = None
     campaign_id: CampaignId | None = None
@@ -99,7 +105,7 @@ class ConversionFacts:
 class JudgedTouch(NamedTuple):
     touch: Touch
     verdict: Verdict
-    weight: Fraction = Fraction(0)
+    weight: Fraction = _NOTHING
 
 
 class JudgedCode(NamedTuple):
@@ -153,12 +159,12 @@ def attribute(
     conversion: ConversionFacts, candidates: Sequence[Touch], judgement: Judgement, codes: CodeBook
 ) -> Attribution:
     """`candidates` in any order, each once."""
-    touches = _judge_touches(conversion, sorted(candidates, key=_path_order), judgement)
-    judged_codes = _judge_codes(conversion, touches, codes)
+    touches = _judge_touches(conversion, sorted(candidates), judgement)
+    judged_codes = _judge_codes(conversion, touches, codes) if conversion.discount_codes else []
     taker = next((code for code in judged_codes if code.verdict is CodeVerdict.CREDITED), None)
     if taker is not None:
         touches = [_uncredited(touch) for touch in touches]
-        shares = [_Share(Fraction(1), taker)]
+        shares = [_Share(_ALL, taker)]
     else:
         shares = [_Share(touch.weight, touch) for touch in touches if touch.verdict is Verdict.CREDITED]
     status = _status(touches, taker, credited=bool(shares))
@@ -168,27 +174,22 @@ def attribute(
         judgement,
         tuple(touches),
         tuple(judged_codes),
-        tuple(_credits(conversion, shares or [_Share(Fraction(1))])),
+        tuple(_credits(conversion, shares or [_Share(_ALL)])),
     )
-
-
-def _path_order(touch: Touch) -> tuple[int, bytes]:
-    return (touch.clicked_at_us, touch.click_id)
 
 
 def _judge_touches(
     conversion: ConversionFacts, candidates: Sequence[Touch], judgement: Judgement
 ) -> list[JudgedTouch]:
-    barred = [_bar(touch, conversion.occurred_at_us, judgement) for touch in candidates]
+    occurred_at_us = conversion.occurred_at_us
+    barred = [_bar(touch, occurred_at_us, judgement) for touch in candidates]
     ages_us = [
-        conversion.occurred_at_us - touch.clicked_at_us
-        for touch, bar in zip(candidates, barred, strict=True)
-        if bar is None
+        occurred_at_us - touch.clicked_at_us for touch, bar in zip(candidates, barred, strict=True) if bar is None
     ]
     rule = judgement.rule
     path = iter(weights(rule.model, ages_us, rule.parameters) if ages_us else ())
     return [
-        JudgedTouch(touch, bar) if bar is not None else _weighted(touch, next(path))
+        JudgedTouch(touch, bar, _NOTHING) if bar is not None else _weighted(touch, next(path))
         for touch, bar in zip(candidates, barred, strict=True)
     ]
 
@@ -277,6 +278,9 @@ def _reason(conversion: ConversionFacts, touches: Sequence[JudgedTouch]) -> Reas
 
 
 def _credits(conversion: ConversionFacts, shares: Sequence[_Share]) -> list[Credit]:
+    if len(shares) == 1:
+        gross, net, discount = conversion.gross_minor, conversion.net_minor, conversion.discount_minor
+        return [_credit(shares[0].origin, WEIGHT_UNITS, gross, net, discount)]
     fractions = [share.weight for share in shares]
     parts = zip(
         shares,

@@ -1,6 +1,7 @@
 """The consumer process: clicks from the stream to Postgres, conversions to credits, partitions ahead of time."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -38,6 +39,9 @@ _LANES = 2
 
 def consume(settings: Settings) -> None:
     """Role `worker`."""
+
+    # Batches of rows are many objects without cycles.
+    gc.set_threshold(200_000, 20, 20)
 
     async def run() -> None:
         end_with_parent(settings.shutdown_timeout_s)

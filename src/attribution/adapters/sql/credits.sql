@@ -2,6 +2,13 @@
 -- One attributor works at a time; the others stand by.
 SELECT pg_try_advisory_lock(hashtext('attribution.credits'));
 
+-- name: begin_epoch
+UPDATE credit_epoch SET epoch = epoch + 1 RETURNING epoch;
+
+-- name: epoch
+-- Until the transaction's end no later leader begins one.
+SELECT epoch FROM credit_epoch FOR SHARE;
+
 -- name: shut_out_versions
 -- Before the transaction's first snapshot, which this does not take: versions are either seen by it or made after it.
 LOCK TABLE rules, campaign_windows, code_versions IN SHARE MODE;
