@@ -189,6 +189,13 @@ async def test_credits_so_far_are_found_by_conversion(connection: "Connection") 
     assert plan.indexes == {"credit_entries_conversion"}
 
 
+async def test_a_batch_of_a_recomputation_is_read_in_its_order(connection: "Connection") -> None:
+    """From where the one before ended, without sorting, also where all conversions have one moment."""
+    plan = await explain(connection, "recomputations", "batch", 1, OCCURRED, OCCURRED + timedelta(days=30), 17, 100)
+    assert plan.indexes == {"conversions_occurred"}
+    assert not plan.sorts
+
+
 async def test_an_audit_of_a_day_looks_into_its_conversions_and_their_entries(connection: "Connection") -> None:
     plan = await explain(connection, "audit", "credits", 1, OCCURRED, OCCURRED + timedelta(days=1), 0, 100)
     assert {"conversions_occurred", "credit_entries_conversion"} <= plan.indexes

@@ -256,7 +256,7 @@ async def found_program(
     for version in world.campaign_windows:
         await _insert(
             connection, "campaign_windows", program, "campaign_id, effective_from, windows",
-            [(version.campaign, instant(version.effective_from), _durations(version.windows))],
+            [(version.campaign, instant(version.effective_from), durations(version.windows))],
         )  # fmt: skip
     await _insert(
         connection, "codes", program,
@@ -295,7 +295,7 @@ async def add_rule(connection: "Connection", program: int, rule: Version) -> Non
         connection, "rules", program, "rule_id, effective_from, model, windows, parameters, min_click_to_conversion",
         [
             (
-                rule.rule_id, instant(rule.effective_from), rule.model, _durations(rule.windows), _parameters(rule),
+                rule.rule_id, instant(rule.effective_from), rule.model, durations(rule.windows), _parameters(rule),
                 timedelta(microseconds=rule.min_gap),
             )
         ],
@@ -308,7 +308,7 @@ def _parameters(rule: Version) -> dict[str, object]:
     return {"half_life": f"PT{seconds}.{us:06}S", "position_weights": shares}
 
 
-def _durations(windows: Mapping[str, int]) -> dict[str, str]:
+def durations(windows: Mapping[str, int]) -> dict[str, str]:
     return {name: f"PT{us // 1_000_000}S" for name, us in windows.items()}
 
 

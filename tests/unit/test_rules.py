@@ -1,8 +1,8 @@
 import pytest
 
-from attribution.domain.ids import CampaignId, RuleId
-from attribution.domain.models import Model
-from attribution.domain.rules import DEFAULT_WINDOW_US, MARKET_DEFAULT, CampaignWindows, Rule, RuleBook
+from attribution.domain.ids import CampaignId, RecomputationId, RuleId
+from attribution.domain.models import Model, Parameters
+from attribution.domain.rules import DEFAULT_WINDOW_US, MARKET_DEFAULT, CampaignWindows, Rule, RuleBook, Terms
 
 CAMPAIGN = CampaignId(5)
 THIRTY_DAYS_US = 30 * 24 * 3600 * 1_000_000
@@ -101,3 +101,25 @@ def test_the_widest_window_holds_every_touch_that_can_count() -> None:
     judgement = book((0, 0, {"purchase": 40}), rules=(rule(1, 0, purchase=30),)).judgement("purchase", 1, None)
     assert judgement.widest_window_us == 40
     assert RuleBook((rule(1, 0, purchase=0),)).judgement("purchase", 1, None).widest_window_us == 0
+
+
+def test_terms_stand_in_place_of_what_they_name() -> None:
+    """Windows by type; all else as the rule has it."""
+    kept = Rule(RuleId(1), Model.LINEAR, {"purchase": 3, "lead": 5}, 7)
+    assert Terms(windows_us={"purchase": 0}, min_click_to_conversion_us=0).over(kept) == Rule(
+        RuleId(1), Model.LINEAR, {"purchase": 0, "lead": 5}, 0
+    )
+    assert Terms(model=Model.TIME_DECAY, half_life_us=9).over(kept) == Rule(
+        RuleId(1), Model.TIME_DECAY, {"purchase": 3, "lead": 5}, 7, parameters=Parameters(9)
+    )
+    assert Terms().over(kept) == kept
+
+
+def test_a_recomputation_binds_to_its_rule_whenever_that_is_in_force() -> None:
+    """Its terms stand over the market's default too, where no rule is in force."""
+    number = RecomputationId(1)
+    known = RuleBook((rule(1, 0), rule(2, 500)), terms={number: Terms(RuleId(2))})
+    assert known.judgement("purchase", 100, 50, number).rule.rule_id == 2
+    assert known.judgement("purchase", 100, 50).rule.rule_id == 1
+    bare = RuleBook(terms={number: Terms(model=Model.FIRST_TOUCH)})
+    assert bare.judgement("purchase", 100, 50, number).rule == Rule(model=Model.FIRST_TOUCH)

@@ -32,17 +32,19 @@ from attribution.domain.ids import (
     LinkId,
     PostId,
     ProgramId,
+    RecomputationId,
     RuleId,
 )
 from attribution.domain.instants import from_us, to_us
 from attribution.domain.models import DEFAULTS, Model, Parameters
 from attribution.domain.refunds import RefundMessage
-from attribution.domain.rules import CampaignWindows, Rule, RuleBook
+from attribution.domain.rules import CampaignWindows, Rule, RuleBook, Terms
 from attribution.errors import DatabaseUnavailableError
 
 from . import refund_events
 from .postgres import Database, Row
 from .statements import statements
+from .terms import terms_of, windows_us
 
 if TYPE_CHECKING:
     from .postgres import Connection
@@ -54,6 +56,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _ENTRY_COLUMNS = (
     "program_id", "conversion_id", "recorded_at", "via", "influencer_id", "campaign_id", "channel", "post_id",
     "link_id", "click_id", "code", "weight", "gross_minor", "net_minor", "discount_minor",
+    "recomputation_id",
 )  # fmt: skip
 ConversionKey = tuple[ProgramId, ConversionId]
 Visitors = Mapping[ConversionId, Collection[str]]
@@ -83,6 +86,8 @@ class StoredConversion:
     """Whom it named when that was last written."""
     has_arrived: bool = False
     """Its click is here, and still awaited."""
+    recomputation_id: RecomputationId | None = None
+    """The one that bound it."""
 
     @classmethod
     def of(cls, row: Row) -> Self:
@@ -112,6 +117,7 @@ class StoredConversion:
             visitors=frozenset(filter(None, (row["visitor_id"], row["click_visitor_id"]))),
             named=frozenset(row["named"]),
             has_arrived=row["click_stored"] and row["awaits_click"],
+            recomputation_id=row["recomputation_id"],
         )
 
     @property
@@ -121,6 +127,22 @@ class StoredConversion:
     @property
     def over_refunded_minor(self) -> int:
         return max(0, self.refunded_minor - self.facts.gross_minor)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Of conversions to a recomputation: from now on its terms judge them, and what was known at its instant."""
+
+    recomputation_id: RecomputationId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    entry_id: int
+    recorded_at: datetime
+    credit: Credit
+    recomputation_id: RecomputationId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +204,13 @@ class CreditFacts:
             rules[row["program_id"]].append(_rule(row))
         for row in await self._connection.fetch(_SQL["campaign_windows"], wanted):
             windows[row["program_id"]].setdefault(row["campaign_id"], []).append(_campaign_windows(row))
+        terms: dict[ProgramId, dict[RecomputationId, Terms]] = {program: {} for program in wanted}
+        for row in await self._connection.fetch(_SQL["terms"], wanted):
+            terms[row["program_id"]][row["recomputation_id"]] = terms_of(row)
         return {
-            program: RuleBook(tuple(rules[program]), {c: tuple(v) for c, v in windows[program].items()})
+            program: RuleBook(
+                tuple(rules[program]), {c: tuple(v) for c, v in windows[program].items()}, terms[program]
+            )
             for program in wanted
         }
 
@@ -273,10 +300,10 @@ class CreditFacts:
             credits_.setdefault(row["conversion_id"], []).append(_credit(row))
         return credits_
 
-    async def entries(self, key: ConversionKey, after: int, limit: int) -> list[tuple[int, datetime, Credit]]:
-        """Each with its id and the moment it was recorded, as they were appended."""
+    async def entries(self, key: ConversionKey, after: int, limit: int) -> list[Entry]:
+        """As they were appended."""
         rows = await self._connection.fetch(_SQL["entries"], *key, after, limit)
-        return [(row["entry_id"], row["recorded_at"], _credit(row)) for row in rows]
+        return [Entry(row["entry_id"], row["recorded_at"], _credit(row), row["recomputation_id"]) for row in rows]
 
 
 class CreditSession(CreditFacts):
@@ -326,11 +353,20 @@ class CreditSession(CreditFacts):
                 raise DatabaseUnavailableError("another attributor leads by now")
             yield
 
-    async def write(self, judged: Sequence[tuple[StoredConversion, Attribution]], at: datetime) -> None:
-        """Appends what differs from the credits so far; what is the same leaves no entry."""
+    async def write(
+        self,
+        judged: Sequence[tuple[StoredConversion, Attribution]],
+        at: datetime,
+        binding: Binding | None = None,
+    ) -> None:
+        """Appends what differs from the credits so far; what is the same leaves no entry.
+
+        `binding`: that of a recomputation; without one, first credit binds.
+        """
+        recomputation_id = binding.recomputation_id if binding else None
         before = await self.credits_recorded([conversion.key for conversion, _ in judged if conversion.is_judged])
         entries = [
-            _entry(conversion, at, credit)
+            _entry(conversion, at, credit, recomputation_id)
             for conversion, attribution in judged
             for credit in differences(before.get(conversion.conversion_id, ()), attribution.credits)
         ]
@@ -345,6 +381,8 @@ class CreditSession(CreditFacts):
                 ],
                 7,
             ),
+            recomputation_id,
+            binding.at if binding else None,
         )
 
     async def done(self, work: Work) -> None:
@@ -359,7 +397,7 @@ def _rule(row: Row) -> Rule:
     return Rule(
         rule_id=RuleId(row["rule_id"]),
         model=Model(row["model"]),
-        windows_us=_windows_us(row["windows"]),
+        windows_us=windows_us(row["windows"]),
         min_click_to_conversion_us=row["min_click_to_conversion"] // _MICROSECOND,
         effective_from_us=to_us(row["effective_from"]),
         created_at_us=to_us(row["created_at"]),
@@ -377,11 +415,7 @@ def _parameters(said: Mapping[str, Any]) -> Parameters:
 
 
 def _campaign_windows(row: Row) -> CampaignWindows:
-    return CampaignWindows(_windows_us(row["windows"]), to_us(row["effective_from"]), to_us(row["created_at"]))
-
-
-def _windows_us(windows: Mapping[str, str]) -> dict[str, int]:
-    return {name: parse_duration(duration) // _MICROSECOND for name, duration in windows.items()}
+    return CampaignWindows(windows_us(row["windows"]), to_us(row["effective_from"]), to_us(row["created_at"]))
 
 
 def _code(row: Row) -> Code:
@@ -460,10 +494,13 @@ def _minus(now: _Amounts, then: _Amounts) -> _Amounts:
     return (now[0] - then[0], now[1] - then[1], now[2] - then[2], now[3] - then[3])
 
 
-def _entry(conversion: StoredConversion, at: datetime, credit: Credit) -> tuple[Any, ...]:
+def _entry(
+    conversion: StoredConversion, at: datetime, credit: Credit, recomputation_id: RecomputationId | None
+) -> tuple[Any, ...]:
     return (
         *conversion.key, at, str(credit.via), credit.influencer_id, credit.campaign_id,
         credit.channel.value if credit.channel else None, credit.post_id, credit.link_id,
         UUID(bytes=credit.click_id) if credit.click_id else None, credit.code,
         Decimal(credit.weight_units).scaleb(-18), credit.gross_minor, credit.net_minor, credit.discount_minor,
+        recomputation_id,
     )  # fmt: skip

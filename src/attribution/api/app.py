@@ -29,6 +29,7 @@ from .orders import orders_router
 from .posts import POSTS
 from .problems import Problem, answer_with_problems
 from .programs import programs_router
+from .recomputations import RECOMPUTATIONS, recomputation_router
 from .refunds import refunds_router
 from .reports import reports_router
 from .resources import resource_router
@@ -128,10 +129,11 @@ def build_api(services: Services) -> FastAPI:
     answer_with_problems(app)
     app.include_router(_host_router(services))
     app.include_router(programs_router(services, programs, directory))
-    for resource in (INFLUENCERS, CAMPAIGNS, POSTS, CODES, RULES, COSTS, COMMISSION_PLANS):
+    for resource in (INFLUENCERS, CAMPAIGNS, POSTS, CODES, RULES, COSTS, COMMISSION_PLANS, RECOMPUTATIONS):
         app.include_router(resource_router(resource, Objects(services.database, resource.table)))
     app.include_router(campaign_windows_router(services))
     app.include_router(code_history_router(services))
+    app.include_router(recomputation_router(services))
     app.include_router(insights_router(services))
     app.include_router(fx_rates_router(services))
     app.include_router(imports_router(services))

@@ -62,6 +62,8 @@ class Entry(Extensible):
     """A difference: what was recorded by an instant is the sum of the entries up to it."""
 
     recorded_at: datetime
+    recomputation_id: str | None
+    """The recomputation that appended it."""
     via: Literal["click", "code", "none"]
     influencer_id: str | None
     link_id: str | None

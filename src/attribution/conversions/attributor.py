@@ -33,16 +33,27 @@ def _now() -> datetime:
 
 
 class Attributor:
-    def __init__(self, table: CreditTable, policy: AttributorPolicy, now: Callable[[], datetime] = _now) -> None:
+    """`turn`: a batch each with the others of this process that write credits."""
+
+    def __init__(
+        self,
+        table: CreditTable,
+        policy: AttributorPolicy,
+        now: Callable[[], datetime] = _now,
+        turn: asyncio.Lock | None = None,
+    ) -> None:
         self._table = table
         self._policy = policy
         self._now = now
+        self._turn = turn or asyncio.Lock()
 
     async def run(self) -> None:
         """Until cancelled. A batch that is cut off is simply done again: judging twice appends nothing."""
         while True:
             try:
-                if not await self.step():
+                async with self._turn:
+                    judged = await self.step()
+                if not judged:
                     await asyncio.sleep(self._policy.poll_s)
             except* AttributionError as errors:
                 _log.warning("attribution_interrupted", errors=[str(error) for error in errors.exceptions])
@@ -98,7 +109,10 @@ async def judge(facts: CreditFacts, conversions: Sequence[StoredConversion]) -> 
     """By what is known now, and the rule each is bound to or, unbound, the one in force at its instant."""
     books = await facts.rule_books(c.program_id for c in conversions)
     codes = await facts.code_histories(conversions)
-    judgements = [books[c.program_id].judgement(c.type, c.facts.occurred_at_us, c.bound_at_us) for c in conversions]
+    judgements = [
+        books[c.program_id].judgement(c.type, c.facts.occurred_at_us, c.bound_at_us, c.recomputation_id)
+        for c in conversions
+    ]
     since = [since_us(c, judgement) for c, judgement in zip(conversions, judgements, strict=True)]
     named = await facts.named_clicks(conversions)
     visitors = await facts.visitors(conversions)

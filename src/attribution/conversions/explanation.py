@@ -9,6 +9,7 @@ from attribution.domain.attribution import Attribution, Touch
 from attribution.domain.candidates import NamedBy, Naming, TouchDetail
 from attribution.domain.codes import CodeBook
 from attribution.domain.ids import ClickId, InfluencerId
+from attribution.domain.rules import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Explanation:
 
     `codes`: those of its texts, as they judge it. `more_touches`: candidates beyond those listed. `namings`: by
     visitor. `is_other_model`: asked what another model would give.
+    `terms`: those of the recomputation that bound it.
     """
 
     conversion: StoredConversion
@@ -28,6 +30,7 @@ class Explanation:
     namings: Mapping[str, Naming] = field(default_factory=dict)
     names: Mapping[InfluencerId, str] = field(default_factory=dict)
     is_other_model: bool = False
+    terms: Terms | None = None
 
     def detail(self, touch: Touch) -> TouchDetail:
         return self.details.get(touch.click_id, TouchDetail())

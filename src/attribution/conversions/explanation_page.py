@@ -24,7 +24,7 @@ from attribution.domain.ids import InfluencerId
 from attribution.domain.instants import from_us, to_us
 from attribution.domain.money import exponent, from_minor
 from attribution.domain.programs import Program
-from attribution.domain.rules import WindowSource
+from attribution.domain.rules import Terms, WindowSource
 
 from .explanation import Explanation
 
@@ -132,10 +132,22 @@ class _Page:
         least = rule.min_click_to_conversion_us
         between = f", at least {duration(least)} from click to {self._noun}" if least else ""
         other = " (asked for, in place of the rule's own)" if self._explanation.is_other_model else ""
+        terms = self._terms()
         if rule.rule_id is None:
-            return f"none is in force, so {rule.model.value}{other}, {window}{between}"
+            return f"none is in force{terms}, so {rule.model.value}{other}, {window}{between}"
         since = self._utc(rule.effective_from_us)
-        return f"{rule.rule_id}, in force since {since}: {rule.model.value}{other}, {window}{between}"
+        return f"{rule.rule_id}, in force since {since}{terms}: {rule.model.value}{other}, {window}{between}"
+
+    def _terms(self) -> str:
+        """What a recomputation said may stand in place of the rule's own."""
+        asked = self._explanation.terms
+        if asked is None or asked == Terms(asked.rule_id):
+            return ""
+        return f" with the terms of recomputation {self._conversion.recomputation_id}"
+
+    def _rule_name(self) -> str:
+        rule_id = self._attribution.judgement.rule.rule_id
+        return f"rule {rule_id}{self._terms()}" if rule_id else f"no rule{self._terms()}"
 
     def _record(self) -> str:
         record = self._explanation.record
@@ -143,7 +155,9 @@ class _Page:
             return "not yet judged; this page shows what judging it now gives"
         said = f"judged {self._utc(to_us(record.judged_at))}"
         if record.bound_at is not None:
-            said += f"; bound to the rules, windows and codes known {self._utc(to_us(record.bound_at))}"
+            recomputation_id = self._conversion.recomputation_id
+            by = f" by recomputation {recomputation_id}" if recomputation_id is not None else ""
+            said += f"; bound{by} to the rules, windows and codes known {self._utc(to_us(record.bound_at))}"
         if record.is_waiting:
             said += "; waits to be judged again"
         if not record.is_as_computed and not self._explanation.is_other_model:
@@ -232,7 +246,7 @@ class _Page:
                 return f"{window}: too early" if window_us else f"{window}: such clicks never count"
             case Verdict.TOO_CLOSE:
                 least = duration(rule.min_click_to_conversion_us)
-                return f"rule {rule.rule_id} sets aside what is nearer than {least}: too close"
+                return f"{self._rule_name()} sets aside what is nearer than {least}: too close"
             case Verdict.NOT_CREDITED:
                 return f"{window}: in time, but {self._why_nothing()}"
             case Verdict.CREDITED:
@@ -253,14 +267,13 @@ class _Page:
         return duration(window_us) if window_us else "zero"
 
     def _window_source(self, touch: Touch) -> str:
-        source, rule = self._attribution.judgement.window_source(touch.campaign_id), self._attribution.judgement.rule
-        match source:
+        match self._attribution.judgement.window_source(touch.campaign_id):
             case WindowSource.CAMPAIGN:
                 return f"campaign {touch.campaign_id}, for {self._conversion.type}"
             case WindowSource.RULE:
-                return f"rule {rule.rule_id}, for {self._conversion.type}"
+                return f"{self._rule_name()}, for {self._conversion.type}"
             case WindowSource.RULE_DEFAULT:
-                return f"rule {rule.rule_id}, its default"
+                return f"{self._rule_name()}, its default"
             case WindowSource.MARKET_DEFAULT:
                 return "the market's default"
             case unknown:
@@ -278,7 +291,8 @@ class _Page:
             return f"not active then ({'; '.join(self._dates(code) for code in known)})"
         bound_at = self._explanation.record.bound_at
         if judged.verdict is CodeVerdict.UNKNOWN and bound_at is not None:
-            return f"no such code was known {self._utc(to_us(bound_at))}, when the {self._noun} was first credited"
+            bound = "first credited" if self._conversion.recomputation_id is None else "recomputed"
+            return f"no such code was known {self._utc(to_us(bound_at))}, when the {self._noun} was {bound}"
         return _CODE_VERDICTS[judged.verdict]
 
     def _dates(self, code: Code) -> str:

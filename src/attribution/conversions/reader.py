@@ -4,21 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
-from attribution.adapters.credit_table import ConversionKey, CreditFacts, CreditTable
+from attribution.adapters.credit_table import ConversionKey, CreditFacts, CreditTable, Entry
 from attribution.adapters.explanation_facts import ExplanationFacts
 from attribution.domain.attribution import WEIGHT_UNITS, Credit, JudgedCode, JudgedTouch, Via, attribute
 from attribution.domain.click_id import ClickTokens
 from attribution.domain.codes import Code, code_key
 from attribution.domain.conversions import PURCHASE
 from attribution.domain.durations import format_duration
-from attribution.domain.ids import InfluencerId
+from attribution.domain.ids import InfluencerId, RecomputationId
 from attribution.domain.instants import from_us
 from attribution.domain.models import Model
 from attribution.domain.money import from_minor
 from attribution.domain.programs import Program
 from attribution.domain.refunds import JudgedRefund, judge_refunds
+from attribution.domain.rules import Terms
 from attribution.errors import FieldError, InvalidInputError
 
 from .attributor import merged, since_us
@@ -113,10 +115,7 @@ class ConversionReader:
                 return None
             [conversion] = await facts.conversions([key])
             entries = await facts.entries(key, after, limit)
-        return [
-            (entry_id, self._entry(recorded_at, credit, conversion.currency))
-            for entry_id, recorded_at, credit in entries
-        ]
+        return [(entry.entry_id, self._entry(entry, conversion.currency)) for entry in entries]
 
     async def page(
         self,
@@ -142,7 +141,9 @@ class ConversionReader:
     async def _explained(self, facts: CreditFacts, key: ConversionKey, model: Model | None) -> Explanation:
         [conversion] = await facts.conversions([key])
         book = (await facts.rule_books([conversion.program_id]))[conversion.program_id]
-        judgement = book.judgement(conversion.type, conversion.facts.occurred_at_us, conversion.bound_at_us)
+        judgement = book.judgement(
+            conversion.type, conversion.facts.occurred_at_us, conversion.bound_at_us, conversion.recomputation_id
+        )
         if model is not None:
             judgement = replace(judgement, rule=replace(judgement.rule, model=model))
         history = (await facts.code_histories([conversion]))[conversion.program_id]
@@ -172,10 +173,11 @@ class ConversionReader:
             namings=await more.namings(conversion),
             names=await more.names(conversion.program_id, influencers),
             is_other_model=model is not None,
+            terms=book.terms[conversion.recomputation_id] if conversion.recomputation_id is not None else None,
         )
 
     def _shown(self, explanation: Explanation) -> Mapping[str, Any]:
-        attribution, record = explanation.attribution, explanation.record
+        conversion, attribution, record = explanation.conversion, explanation.attribution, explanation.record
         rule = attribution.judgement.rule
         weights = {c.click_id: c.weight_units for c in attribution.credits if c.click_id is not None}
         return {
@@ -187,22 +189,24 @@ class ConversionReader:
             "touches": [self._touch(explanation, judged, weights) for judged in attribution.touches],
             "more_touches": explanation.more_touches,
             "codes": [_code(explanation, judged) for judged in attribution.codes],
-            "credits": _by_influencer(attribution.credits, explanation.conversion.currency),
+            "credits": _by_influencer(attribution.credits, conversion.currency),
             "recorded": {
                 "status": record.status.value if record.status else None,
                 "judged_at": record.judged_at,
                 "bound_at": record.bound_at,
+                "recomputation": _terms(conversion.recomputation_id, explanation.terms),
                 "waiting": record.is_waiting,
                 "as_explained": record.is_as_computed,
             },
         }
 
-    def _entry(self, recorded_at: datetime, credit: Credit, currency: str) -> Mapping[str, Any]:
-        token = None
+    def _entry(self, entry: Entry, currency: str) -> Mapping[str, Any]:
+        credit, token = entry.credit, None
         if credit.click_id is not None and credit.link_id is not None:
             token = self._tokens.sign(credit.click_id, credit.link_id).decode()
         return {
-            "recorded_at": recorded_at,
+            "recorded_at": entry.recorded_at,
+            "recomputation_id": _id(entry.recomputation_id),
             "via": credit.via.value,
             "influencer_id": _id(credit.influencer_id),
             "link_id": _id(credit.link_id),
@@ -235,6 +239,26 @@ class ConversionReader:
             "named_by": naming.by.value if naming else None,
             "named_by_conversion": dict(zip(("source", "type", "id"), earlier, strict=True)) if earlier else None,
         }
+
+
+def _terms(recomputation_id: RecomputationId | None, terms: Terms | None) -> Mapping[str, Any] | None:
+    """The recomputation that bound the conversion, as it was asked for."""
+    if terms is None:
+        return None
+    least, half_life = terms.min_click_to_conversion_us, terms.half_life_us
+    return {
+        "id": _id(recomputation_id),
+        "rule": _id(terms.rule_id),
+        "model": terms.model.value if terms.model else None,
+        "half_life": None if half_life is None else _duration(half_life),
+        "position_weights": [_share(share) for share in terms.position_weights] if terms.position_weights else None,
+        "windows": {name: _duration(us) for name, us in terms.windows_us.items()},
+        "min_click_to_conversion": None if least is None else _duration(least),
+    }
+
+
+def _share(share: Fraction) -> str:
+    return f"{Decimal(share.numerator) / share.denominator:f}"
 
 
 def _refund(judged: JudgedRefund, currency: str) -> Mapping[str, Any]:

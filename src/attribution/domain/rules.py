@@ -1,12 +1,12 @@
 """Rules and campaign windows: versioned, each in force from an instant on."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from .ids import CampaignId, RuleId
-from .models import DEFAULTS, Model, Parameters
+from .ids import CampaignId, RecomputationId, RuleId
+from .models import DEFAULTS, Ends, Model, Parameters
 
 _DAY_US = 24 * 3600 * 1_000_000
 DEFAULT_TYPE = "default"
@@ -43,6 +43,30 @@ MARKET_DEFAULT = Rule()
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a recomputation puts in place of the rule in force; of what it leaves out, the rule's own stands."""
+
+    rule_id: RuleId | None = None
+    model: Model | None = None
+    half_life_us: int | None = None
+    position_weights: Ends | None = None
+    windows_us: Mapping[str, int] = field(default_factory=dict)
+    min_click_to_conversion_us: int | None = None
+
+    def over(self, rule: Rule) -> Rule:
+        own, least = rule.parameters, self.min_click_to_conversion_us
+        return replace(
+            rule,
+            model=self.model or rule.model,
+            parameters=Parameters(
+                self.half_life_us or own.half_life_us, self.position_weights or own.position_weights
+            ),
+            windows_us={**rule.windows_us, **self.windows_us},
+            min_click_to_conversion_us=rule.min_click_to_conversion_us if least is None else least,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignWindows:
     windows_us: Mapping[str, int]
     effective_from_us: int
@@ -63,6 +87,9 @@ def in_force(versions: Iterable[V], at_us: int, known_by_us: int | None) -> V | 
     return max(latest_first, key=lambda v: (v.effective_from_us, v.created_at_us), default=None)
 
 
+_NO_TERMS = Terms()
+
+
 class WindowSource(StrEnum):
     """Whose window it is, the first that has one."""
 
@@ -74,20 +101,35 @@ class WindowSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
-    """All versions of a programme."""
+    """All versions of a programme, and the terms of its recomputations."""
 
     rules: tuple[Rule, ...] = ()
     campaign_windows: Mapping[CampaignId, tuple[CampaignWindows, ...]] = field(default_factory=dict)
+    terms: Mapping[RecomputationId, Terms] = field(default_factory=dict)
 
-    def judgement(self, conversion_type: str, occurred_at_us: int, bound_at_us: int | None) -> "Judgement":
-        """What judges a conversion; bound to what was known when it was first credited, if it was."""
-        rule = in_force(self.rules, occurred_at_us, bound_at_us) or MARKET_DEFAULT
+    def judgement(
+        self,
+        conversion_type: str,
+        occurred_at_us: int,
+        bound_at_us: int | None,
+        recomputation_id: RecomputationId | None = None,
+    ) -> "Judgement":
+        """What judges a conversion; bound to what was known when it was first credited or recomputed, if it was."""
+        rule = self._rule(occurred_at_us, bound_at_us, recomputation_id)
         windows: dict[CampaignId, int] = {}
         for campaign_id, versions in self.campaign_windows.items():
             version = in_force(versions, occurred_at_us, bound_at_us)
             if version is not None and conversion_type in version.windows_us:
                 windows[campaign_id] = version.windows_us[conversion_type]
         return Judgement(rule, conversion_type, windows)
+
+    def _rule(self, occurred_at_us: int, bound_at_us: int | None, recomputation_id: RecomputationId | None) -> Rule:
+        terms = _NO_TERMS if recomputation_id is None else self.terms[recomputation_id]
+        if terms.rule_id is None:
+            rule = in_force(self.rules, occurred_at_us, bound_at_us) or MARKET_DEFAULT
+        else:
+            rule = next(rule for rule in self.rules if rule.rule_id == terms.rule_id)
+        return rule if terms == _NO_TERMS else terms.over(rule)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,11 @@ from attribution.adapters.click_stream import StreamReader
 from attribution.adapters.click_table import ClickTable, months_ahead
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.postgres import Database
+from attribution.adapters.recomputation_table import RecomputationTable
 from attribution.adapters.redis import open_redis
 from attribution.adapters.rollups import Rollups
 from attribution.conversions.attributor import Attributor, AttributorPolicy
+from attribution.conversions.recomputer import Recomputer, RecomputerPolicy
 from attribution.errors import UnavailableError
 from attribution.ingest.consumer import ConsumePolicy, Consumer, DeadLetterLimit
 from attribution.ingest.roller import Roller, RollerPolicy
@@ -33,6 +35,8 @@ _log = structlog.get_logger(__name__)
 _PARTITIONS_INTERVAL_S = 3600.0
 _PARTITIONS_RETRY_S = 5.0
 _STATEMENT_TIMEOUT_S = 120.0
+_RECOMPUTE_BATCH = 1_000
+"""Conversions: new ones wait no longer than these take."""
 _LANES = 2
 """Batches of a partition on their way at once: one is decoded while Postgres takes the other."""
 
@@ -63,8 +67,11 @@ async def run_consumer(settings: Settings) -> None:
         stack.push_async_callback(database.close)
         table = ClickTable(database)
         await stack.enter_async_context(background(_make_partitions(table, settings), "make partitions"))
-        attributor = Attributor(CreditTable(database), _attributor_policy(settings))
+        turn = asyncio.Lock()
+        attributor = Attributor(CreditTable(database), _attributor_policy(settings), turn=turn)
         await stack.enter_async_context(background(attributor.run(), "attribute"))
+        recomputer = Recomputer(RecomputationTable(database), RecomputerPolicy(_RECOMPUTE_BATCH), turn=turn)
+        await stack.enter_async_context(background(recomputer.run(), "recompute"))
         roller = Roller(Rollups(database), RollerPolicy())
         await stack.enter_async_context(background(roller.run(), "roll up"))
         await _consume(settings, table, stack, stopping)

@@ -52,7 +52,7 @@ GROUP BY c.program_id, c.customer_id;
 
 -- name: conversions
 -- `named`: as was last written; `click_visitor_id`: of the click it names, if that is here.
-SELECT c.*, a.bound_at, a.status AS attribution_status, a.reason, a.rule_id, a.model,
+SELECT c.*, a.bound_at, a.recomputation_id, a.status AS attribution_status, a.reason, a.rule_id, a.model,
        k.click_id IS NOT NULL AS click_stored, k.visitor_id AS click_visitor_id,
        ARRAY(
            SELECT v.visitor_id
@@ -96,6 +96,12 @@ FROM rules WHERE program_id = ANY($1::bigint[]) ORDER BY rule_id;
 -- name: campaign_windows
 SELECT program_id, campaign_id, effective_from, windows, created_at
 FROM campaign_windows WHERE program_id = ANY($1::bigint[]) ORDER BY campaign_window_id;
+
+-- name: terms
+-- Of the recomputations that bind conversions, or may yet be under way.
+SELECT program_id, recomputation_id, rule_id, model, parameters, windows, min_click_to_conversion
+FROM recomputations
+WHERE program_id = ANY($1::bigint[]) AND (NOT dry_run OR status IN ('queued', 'running'));
 
 -- name: codes
 -- All versions of the codes that ever had one of these texts.
@@ -175,22 +181,25 @@ HAVING sum(weight) <> 0 OR sum(gross_minor) <> 0 OR sum(net_minor) <> 0 OR sum(d
 
 -- name: entries
 SELECT entry_id, recorded_at, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code,
-       weight, gross_minor, net_minor, discount_minor
+       weight, gross_minor, net_minor, discount_minor, recomputation_id
 FROM credit_entries
 WHERE program_id = $1 AND conversion_id = $2 AND entry_id > $3
 ORDER BY entry_id
 LIMIT $4;
 
 -- name: judged
+-- By a recomputation, $8 made at $9: bound to it, credited or not.
 INSERT INTO attributions AS a (
-    program_id, conversion_id, status, reason, model, rule_id, bound_at, attributed_at
+    program_id, conversion_id, status, reason, model, rule_id, bound_at, attributed_at, recomputation_id
 )
-SELECT program_id, conversion_id, status, reason, model, rule_id, CASE WHEN credited THEN clock_timestamp() END, now()
+SELECT program_id, conversion_id, status, reason, model, rule_id,
+       coalesce($9::timestamptz, CASE WHEN credited THEN clock_timestamp() END), now(), $8::bigint
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::boolean[])
      AS j (program_id, conversion_id, status, reason, model, rule_id, credited)
 ON CONFLICT (program_id, conversion_id) DO UPDATE SET
     status = excluded.status, reason = excluded.reason, model = excluded.model, rule_id = excluded.rule_id,
-    bound_at = coalesce(a.bound_at, excluded.bound_at), attributed_at = excluded.attributed_at;
+    bound_at = coalesce($9, a.bound_at, excluded.bound_at), attributed_at = excluded.attributed_at,
+    recomputation_id = coalesce($8, a.recomputation_id);
 
 -- name: done
 DELETE FROM credit_queue

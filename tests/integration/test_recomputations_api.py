@@ -1,0 +1,147 @@
+"""Recomputations are asked for, followed, read and cancelled over HTTP."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
+from tests.support.api import Api, assert_problem
+from tests.support.recomputing import recompute
+from tests.support.reference import World
+from tests.support.worlds import found_program
+
+PATH = "/v1/recomputations"
+PERIOD = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
+IN = {"program": f"programme-{PROGRAM}"}
+
+
+@pytest_asyncio.fixture
+async def service(api: Api) -> AsyncIterator[Service]:
+    """Three orders paid to their last touches, two of them over two influencers."""
+    async with api.database.connection() as connection:
+        await found_program(connection, PROGRAM, World(LINKS))
+        await connection.execute("ALTER TABLE programs ALTER COLUMN program_id RESTART WITH 100")
+    service = Service(api.database)
+    await service.store(click(1, 1, "v1"), click(2, 2, "v1"), click(3, 1, "v2"))
+    await service.accept(sale("A", 5, visitor_id="v1"), sale("B", 6, visitor_id="v1"), sale("C", 7, visitor_id="v2"))
+    await service.settle()
+    yield service
+
+
+async def pages(api: Api, path: str, **query: Any) -> list[Any]:
+    """One by one."""
+    seen: list[Any] = []
+    parameters = {**IN, **query, "limit": 1}
+    while True:
+        page = (await api.ask("GET", path, params=parameters)).json()
+        seen += page["data"]
+        if page["next_cursor"] is None:
+            return seen
+        parameters["cursor"] = page["next_cursor"]
+
+
+async def test_a_dry_run_answers_the_difference(api: Api, service: Service) -> None:
+    """Per influencer, where sums show who would gain, and per order; nothing is recorded."""
+    entries = await api.rows("credit_entries")
+    made = await api.make("recomputations", **IN, **PERIOD, model="first_touch", dry_run=True)
+    assert (made["status"], made["progress"], made["dry_run"]) == ("queued", {"done": 0, "total": None}, True)
+    await recompute(service.database)
+    path = f"{PATH}/{made['id']}"
+    done = (await api.ask("GET", path, params=IN)).json()
+    assert (done["status"], done["progress"]) == ("done", {"done": 3, "total": 3})
+    assert done["totals"] == {"conversions": 3, "changed": 2}
+    assert done["created_at"] <= done["started_at"] <= done["finished_at"]
+    gained, lost = {"weight": "2", "revenue": "2.00"}, {"weight": "-2", "revenue": "-2.00"}
+    nothing = {"weight": "0", "revenue": "0.00"}
+    assert await pages(api, f"{path}/differences") == [
+        {"influencer_id": "1", "currency": "EUR", "conversions": 2}
+        | {"before": nothing, "after": gained, "difference": gained},
+        {"influencer_id": "2", "currency": "EUR", "conversions": 2}
+        | {"before": gained, "after": nothing, "difference": lost},
+    ]
+    orders = await pages(api, f"{path}/differences", by="order")
+    assert [order["external_id"] for order in orders] == ["A", "B"]
+    assert [(p["influencer_id"], p["via"], p["difference"]) for p in orders[0]["parts"]] == [
+        ("1", "click", {"weight": "1", "revenue": "1.00"}),
+        ("2", "click", {"weight": "-1", "revenue": "-1.00"}),
+    ]
+    assert await api.rows("credit_entries") == entries
+
+
+async def test_an_applied_recomputation_changes_what_orders_say(api: Api, service: Service) -> None:
+    rule = await api.make("rules", **IN, effective_from="2999-01-01T00:00:00Z", model="linear")
+    await api.make("recomputations", **IN, **PERIOD, rule=rule["id"])
+    await recompute(service.database)
+    said = (await api.ask("GET", "/v1/orders/A/attribution", params=IN | {"source": "shop"})).json()
+    assert (said["rule_id"], {c["weight"] for c in said["credits"]}) == (rule["id"], {"0.5"})
+
+
+@pytest.mark.usefixtures("service")
+async def test_what_is_asked_is_answered(api: Api) -> None:
+    terms: dict[str, Any] = {
+        "model": "time_decay",
+        "half_life": "P3D",
+        "position_weights": ["0.5", "0", "0.5"],
+        "windows": {"purchase": "P14D"},
+        "min_click_to_conversion": "PT10S",
+        "external_id": "what-if-1",
+    }
+    made = await api.make("recomputations", **IN, **PERIOD, **terms, dry_run=True)
+    asked = PERIOD | terms | {"rule": None, "dry_run": True}
+    assert {name: made[name] for name in asked} == asked
+    assert await pages(api, PATH) == [made]
+    assert_problem(await api.ask("POST", PATH, IN | PERIOD | terms), 409)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (PERIOD | {"to": "2025-01-01T00:00:00Z"}, ("to",)),
+        ({"from": PERIOD["from"]}, ("to",)),
+        (PERIOD | {"from": "yesterday"}, ("from",)),
+        (PERIOD | {"rule": "999"}, ("rule",)),
+        (PERIOD | {"rule": "none"}, ("rule",)),
+        (PERIOD | {"rule": "999", "model": "linear"}, ("model",)),
+        (PERIOD | {"model": "best"}, ("model",)),
+        (PERIOD | {"model": "markov"}, ("model",)),
+        (PERIOD | {"model": "shapley"}, ("model",)),
+        (PERIOD | {"model": "participation"}, ("model",)),
+        (PERIOD | {"half_life": "P1D"}, ("half_life",)),
+        (PERIOD | {"model": "time_decay", "half_life": "PT0S"}, ("half_life",)),
+        (PERIOD | {"model": "position_based", "position_weights": ["0.4", "0.4", "0.4"]}, ("position_weights",)),
+        (PERIOD | {"windows": {"purchase": "-P1D"}}, ("windows", "purchase")),
+        (PERIOD | {"windows": {"default": "P36501D"}}, ("windows", "default")),
+        (PERIOD | {"min_click_to_conversion": "-PT1S"}, ("min_click_to_conversion",)),
+        (PERIOD | {"dry_run": "yes"}, ("dry_run",)),
+        (PERIOD | {"windws": {}}, ("windws",)),
+    ],
+)
+async def test_bad_input_is_named_and_starts_nothing(api: Api, body: dict[str, Any], field: tuple[str, ...]) -> None:
+    assert_problem(await api.ask("POST", PATH, body), 422, "body", *field)
+    assert await api.rows("recomputations") == 0
+
+
+async def test_one_that_is_cancelled_goes_no_further(api: Api, service: Service) -> None:
+    """One that is done cannot be cancelled; cancelling twice is cancelling once."""
+    done = await api.make("recomputations", **IN, **PERIOD, dry_run=True)
+    await recompute(service.database)
+    assert_problem(await api.ask("DELETE", f"{PATH}/{done['id']}", params=IN), 409)
+    made = await api.make("recomputations", **IN, **PERIOD, model="first_touch")
+    for _ in range(2):
+        assert (await api.ask("DELETE", f"{PATH}/{made['id']}", params=IN)).status_code == 204
+    await recompute(service.database)
+    state = (await api.ask("GET", f"{PATH}/{made['id']}", params=IN)).json()
+    assert (state["status"], state["progress"]["done"]) == ("cancelled", 0)
+
+
+@pytest.mark.usefixtures("service")
+async def test_a_programme_sees_only_its_own(api: Api) -> None:
+    mine = await api.make("recomputations", **IN, **PERIOD, dry_run=True)
+    rule = await api.make("rules", **IN, effective_from="2026-01-01T00:00:00Z", model="linear")
+    other = (await api.make("programs", key="acme", name="Acme", currency="EUR"))["api_key"]
+    for method, path in (("GET", ""), ("GET", "/differences"), ("DELETE", "")):
+        assert_problem(await api.ask(method, f"{PATH}/{mine['id']}{path}", bearer=other), 404)
+    assert (await api.ask("GET", PATH, bearer=other)).json()["data"] == []
+    assert_problem(await api.ask("POST", PATH, PERIOD | {"rule": rule["id"]}, bearer=other), 422, "body", "rule")
+    assert_problem(await api.ask("GET", f"{PATH}/{mine['id']}/differences", params=IN | {"by": "post"}), 422)
