@@ -217,9 +217,10 @@ def world_of(
 
 async def ask(database: Database, *group_by: str, program: int = 1, **fields: Any) -> Mapping[str, Any]:
     period = {"start": fields.pop("start", YEAR[0]), "end": fields.pop("end", YEAR[1])}
+    margin = fields.pop("gross_margin", Decimal(1))
     query = StatsQuery(group_by=[Dimension(name) for name in group_by], **period, **fields)
     zone = fields.get("zone", BERLIN)
-    programme = Program(ProgramId(program), f"programme-{program}", "EUR", zone, "click_id")
+    programme = Program(ProgramId(program), f"programme-{program}", "EUR", zone, "click_id", margin)
     return await Stats(StatsTable(database)).query(programme, query)
 
 
@@ -282,7 +283,7 @@ async def test_a_day_has_the_hours_its_zone_gives_it(
     midnight = datetime.fromisoformat(date).replace(tzinfo=ZoneInfo(BERLIN)).astimezone(UTC)
     clicks = [click((midnight + timedelta(minutes=30 * half)).isoformat()) for half in range(-2, 2 * hours + 2)]
     await load(database, 1, world_of(clicks), BERLIN)
-    days = {row["day"]: row["clicks"] for row in (await ask(database, "day"))["rows"]}
+    days = {row["day"]: row["clicks"] for row in (await ask(database, "day", fill=False))["rows"]}
     assert days[date] == 2 * hours
     labels = [row["hour"] for row in (await ask(database, "hour", filters={Dimension.DAY: [midnight]}))["rows"]]
     assert len(labels) == len(set(labels)) == hours
@@ -299,7 +300,7 @@ async def test_weeks_begin_on_monday_in_the_programmes_zone(database: Database) 
     await load(
         database, 1, world_of([click("2026-03-29T23:59:59+02:00"), click("2026-03-30T00:00:00+02:00")]), BERLIN
     )
-    rows = (await ask(database, "week", "month", metrics=("clicks",)))["rows"]
+    rows = (await ask(database, "week", "month", metrics=("clicks",), fill=False))["rows"]
     assert rows == [
         {"week": "2026-03-23", "month": "2026-03", "clicks": 1},
         {"week": "2026-03-30", "month": "2026-03", "clicks": 1},
@@ -377,11 +378,11 @@ async def test_a_code_that_reads_as_a_number_is_sorted_as_any_other(database: Da
 async def test_pages_are_parts_of_one_order(database: Database) -> None:
     clicks = [click(f"2026-03-{day}T10:00:00Z") for day in range(10, 20)]
     await load(database, 1, world_of(clicks))
-    whole = (await ask(database, "day", metrics=("clicks",)))["rows"]
+    whole = (await ask(database, "day", metrics=("clicks",), fill=False))["rows"]
     paged: list[Any] = []
     offset: int | None = 0
     while offset is not None:
-        page = await ask(database, "day", metrics=("clicks",), limit=4, offset=offset)
+        page = await ask(database, "day", metrics=("clicks",), limit=4, offset=offset, fill=False)
         paged += page["rows"]
         offset = page["next_offset"]
         assert page["totals"] == {"clicks": 10}

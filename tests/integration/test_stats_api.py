@@ -69,3 +69,25 @@ async def test_a_missing_rate_is_an_error_that_names_its_day(api: Api) -> None:
     await api.make("fx-rates", date="2026-11-20", base="GBP", quote="USD", rate="1.25")
     answer = await api.ask("GET", "/v1/stats", params=period | {"group_by": "influencer", "metrics": "cost"})
     assert answer.json()["rows"] == [{"influencer": influencer["id"], "cost": "12.50"}]
+
+
+async def test_csv_has_a_line_a_row_and_the_next_page_in_its_head(api: Api) -> None:
+    """By parameter or by `Accept`; with the period before as columns; a text that would be a formula is quoted."""
+    for code in ("=1+1", "ANNA15"):
+        influencer = await api.make("influencers", name=code)
+        await api.make("codes", code=code, influencer_id=influencer["id"])
+        order = {"order_id": code, "ordered_at": "2026-11-20T10:00:00Z", "currency": "USD", "amount": "5"}
+        await api.ask("POST", "/v1/orders", order | {"discount_codes": [code]})
+    await Attributor(CreditTable(api.database), AttributorPolicy(10, 0.1)).step()
+    asked = {"from": "2026-11-01", "to": "2026-12-01", "group_by": "code", "metrics": "orders,revenue", "limit": "1"}
+    answer = await api.ask("GET", "/v1/stats", params=asked | {"format": "csv", "compare": "previous"})
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.text.splitlines() == [
+        "code,orders,revenue,previous_orders,previous_revenue,change_orders,change_revenue",
+        "'=1+1,1,5.00,0,0.00,,",
+    ]
+    following = await api.ask("GET", answer.links["next"]["url"].removeprefix("https://go.example"))
+    assert following.text.splitlines()[1].startswith("ANNA15,1,5.00")
+    assert "next" not in following.links
+    negotiated = await api.ask("GET", "/v1/stats", params=asked, headers={"Accept": "text/csv"})
+    assert negotiated.text.splitlines()[0] == "code,orders,revenue"

@@ -3,10 +3,10 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from attribution.adapters.stats_sql import NONE
@@ -23,27 +23,42 @@ from .fields import object_id
 from .problems import documented
 from .route import V1Route
 from .services import Services
+from .stats_csv import as_csv
 
+_CSV = "text/csv"
 _LIMIT_MAX = 10_000
 _VALUES_MAX = 1_000
 _DEFAULT_PERIOD = timedelta(days=30)
 _Text = Annotated[str | None, Query(max_length=20_000)]
 
 
+_Value = str | int | float | None
+_Row = dict[str, _Value | dict[str, _Value]]
+
+
+class PreviousPeriod(BaseModel):
+    start: datetime = Field(alias="from")
+    end: datetime = Field(alias="to")
+
+
 class StatsAnswer(BaseModel):
-    """Rows hold the dimensions asked for, then the metrics. Counts are numbers; money and ratios decimal strings."""
+    """Rows hold the dimensions asked for, then the metrics. Counts are numbers; money and ratios decimal strings.
+
+    With `compare=previous` each row, and `totals`, have `previous` and `change` too, by metric.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     start: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
+    previous_period: PreviousPeriod | None
     timezone: str
     currency: str
     model: str
     by: By
     as_of: datetime
-    rows: list[dict[str, str | int | float | None]]
-    totals: dict[str, str | int | float | None]
+    rows: list[_Row]
+    totals: _Row
     definitions: dict[str, str]
     metrics: dict[str, dict[str, str | bool | None]]
     not_additive: list[str]
@@ -231,6 +246,8 @@ async def _query(
     group_by: Annotated[str | None, Query(max_length=500)] = None,
     metrics: Annotated[str | None, Query(max_length=500)] = None,
     by: Annotated[By, Query()] = By.CONVERSION,
+    fill: Annotated[bool | None, Query()] = None,
+    compare: Annotated[Literal["previous"] | None, Query()] = None,
     sort: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=_LIMIT_MAX)] = 1_000,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
@@ -250,6 +267,8 @@ async def _query(
         metrics=wanted,
         filters=filters.values_in(zone),
         by=by,
+        fill=fill,
+        compare=compare is not None,
         sort=name,
         descending=descending,
         limit=limit,
@@ -266,9 +285,28 @@ def stats_router(services: Services) -> APIRouter:
         summary="Clicks, conversions, revenue, cost and reach, by any of the dimensions",
         responses=documented(401, 404, 409, 422, 503),
     )
-    async def stats(program: ProgramOf, query: Annotated[StatsQuery, Depends(_query)]) -> object:
+    async def stats(
+        request: Request,
+        program: ProgramOf,
+        query: Annotated[StatsQuery, Depends(_query)],
+        form: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
+    ) -> object:
         answer: dict[str, Any] = dict(await services.stats.query(program, query))
-        answer["next_cursor"] = _cursor(answer.pop("next_offset"))
+        cursor = _cursor(answer.pop("next_offset"))
+        if form == "csv" or (form is None and _CSV in request.headers.get("accept", "")):
+            return _csv_answer(request, query, answer["rows"], cursor)
+        answer["next_cursor"] = cursor
         return answer
 
     return router
+
+
+def _csv_answer(
+    request: Request, query: StatsQuery, rows: Sequence[Mapping[str, Any]], cursor: str | None
+) -> Response:
+    """The next page is a link of the head, as RFC 8288 has it."""
+    headers = {"Content-Disposition": 'attachment; filename="stats.csv"'}
+    if cursor is not None:
+        headers["Link"] = f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'
+    text = as_csv(query.group_by, query.metrics, rows, compare=query.compare)
+    return Response(text, media_type=f"{_CSV}; charset=utf-8", headers=headers)

@@ -40,7 +40,7 @@ class Metric:
             return _count(total) if self.unit is Unit.COUNT else from_minor(int(total), currency)
         if self.unit is Unit.MONEY:
             total = total.scaleb(-exponent(currency))
-        return _ratio(total, _total(self.denominator, sums, gross_margin))
+        return ratio(total, _total(self.denominator, sums, gross_margin))
 
 
 def _total(terms: tuple[Term, ...], sums: Sums, gross_margin: Decimal) -> Decimal:
@@ -54,7 +54,8 @@ def _count(value: Decimal) -> int | float:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def _ratio(numerator: Decimal, denominator: Decimal) -> str | None:
+def ratio(numerator: Decimal, denominator: Decimal) -> str | None:
+    """A decimal string of 6 to 12 significant digits; None over 0."""
     if not denominator:
         return None
     quotient = _RATIOS.divide(numerator, denominator).normalize()

@@ -9,8 +9,12 @@ from zoneinfo import ZoneInfo
 from attribution.adapters.stats_sql import Order, Question
 from attribution.adapters.stats_table import StatsRow, StatsTable, Sums
 from attribution.domain.measures import GRAINS, By, Dimension, Sum
+from attribution.domain.periods import Span
 from attribution.domain.programs import Program
+from attribution.domain.series import BUCKETS_MAX, buckets_of, has_too_many, period_before
+from attribution.errors import FieldError, InvalidInputError
 
+from .comparison import PeriodBefore, compared
 from .metrics import METRICS, explained
 
 
@@ -18,7 +22,7 @@ from .metrics import METRICS, explained
 class StatsQuery:
     """`start` (inclusive) to `end` (exclusive). `sort`: a metric or dimension of the answer.
 
-    `filters`: as `Question` has them.
+    `filters`: as `Question` has them. `fill`: empty buckets of time too; None: where it is grouped by time alone.
     """
 
     start: datetime
@@ -27,6 +31,9 @@ class StatsQuery:
     metrics: Sequence[str] = tuple(METRICS)
     filters: Mapping[Dimension, Sequence[Any]] = field(default_factory=dict)
     by: By = By.CONVERSION
+    fill: bool | None = None
+    compare: bool = False
+    """With the period before."""
     sort: str | None = None
     descending: bool = False
     limit: int = 100
@@ -38,40 +45,50 @@ class Stats:
         self._table = table
 
     async def query(self, program: Program, query: StatsQuery) -> Mapping[str, Any]:
-        zone = ZoneInfo(program.timezone)
-        question = _question(program, zone, query)
-        totals = replace(question, group_by=(), order=None, limit=None, offset=0)
+        """Raises `InvalidInputError`, and `MissingRateError` for a cost that cannot be exchanged."""
+        question = _question(program, query)
+        before = _before(question) if query.compare else None
         async with self._table.snapshot(program.program_id) as facts:
             rows, more = _page(query, question, await facts.rows(question))
-            [total] = await facts.rows(totals)
+            [total] = await facts.rows(_whole(question))
             others = await facts.other_currencies(question)
-        end = query.offset + query.limit
+            table = [_measured(row.sums, query, program) for row in rows]
+            totals = _measured(total.sums, query, program)
+            if before is not None:
+                earlier = PeriodBefore(question, before)
+                sums = await earlier.sums(facts, rows)
+                table = [
+                    compared(now, _measured(then, query, program)) for now, then in zip(table, sums, strict=True)
+                ]
+                totals = compared(totals, _measured(await earlier.totals(facts), query, program))
+        zone = question.zone
         return {
             "from": query.start.astimezone(zone),
             "to": query.end.astimezone(zone),
+            "previous_period": before and {"from": before.start.astimezone(zone), "to": before.stop.astimezone(zone)},
             "timezone": program.timezone,
             "currency": program.currency,
             "model": "recorded",
             "by": query.by.value,
             "as_of": facts.as_of,
-            "rows": [_labelled(row, zone) | _measured(row.sums, query.metrics, program) for row in rows],
-            "totals": _measured(total.sums, query.metrics, program),
+            "rows": [_labelled(row, zone) | measured for row, measured in zip(rows, table, strict=True)],
+            "totals": totals,
             "definitions": {name: METRICS[name].formula for name in query.metrics},
             "metrics": {name: explained(name) for name in query.metrics},
             "not_additive": [name for name in query.metrics if not METRICS[name].additive],
             "other_currencies": [
                 {"currency": currency, "conversions": conversions} for currency, conversions in others
             ],
-            "next_offset": end if more else None,
+            "next_offset": query.offset + query.limit if more else None,
         }
 
 
-def _question(program: Program, zone: ZoneInfo, query: StatsQuery) -> Question:
+def _question(program: Program, query: StatsQuery) -> Question:
     metrics = [METRICS[name] for name in query.metrics]
     sums = {term.sum for metric in metrics for term in (*metric.numerator, *metric.denominator)}
     if Sum.UNIQUE_VISITORS in sums:
         sums.add(Sum.CLICKS)  # Visitors are counted of rows that stand in the answer.
-    order = _order(query)
+    zone = ZoneInfo(program.timezone)
     # Visitors are counted after the sums, so what is sorted by them is read whole.
     whole = _by_visitors(query)
     return Question(
@@ -85,10 +102,44 @@ def _question(program: Program, zone: ZoneInfo, query: StatsQuery) -> Question:
         filters=query.filters,
         sums=sums,
         by=query.by,
-        order=None if whole else order,
+        buckets=_buckets(query, zone),
+        order=None if whole else _order(query),
         limit=None if whole else query.limit + 1,
         offset=0 if whole else query.offset,
     )
+
+
+def _whole(question: Question) -> Question:
+    return replace(question, group_by=(), buckets=(), order=None, limit=None, offset=0)
+
+
+def _buckets(query: StatsQuery, zone: ZoneInfo) -> Sequence[Mapping[Dimension, datetime]]:
+    times = [name for name in query.group_by if name in GRAINS]
+    only_times = len(times) == len(query.group_by)
+    if not times or not (only_times if query.fill is None else query.fill):
+        return ()
+    period = Span(query.start, query.end)
+    if has_too_many(period, times):
+        raise InvalidInputError(
+            FieldError(
+                ("query", "group_by"),
+                f"has more than {BUCKETS_MAX} buckets of time to fill: ask for a shorter period, or `fill=false`",
+            )
+        )
+    return buckets_of(period, zone, times, query.filters)
+
+
+def _before(question: Question) -> Span:
+    period = Span(question.start, question.stop)
+    times = [name for name in question.dimensions if name in GRAINS]
+    try:
+        if times and has_too_many(period, times):
+            raise InvalidInputError(
+                FieldError(("query", "compare"), f"is for at most {BUCKETS_MAX} buckets of time: shorten the period")
+            )
+        return period_before(period, question.zone)
+    except (ValueError, OverflowError):
+        raise InvalidInputError(FieldError(("query", "compare"), "there is no time before this period")) from None
 
 
 def _by_visitors(query: StatsQuery) -> bool:
@@ -114,8 +165,8 @@ def _page(query: StatsQuery, question: Question, rows: Sequence[StatsRow]) -> tu
     return rows[: query.limit], len(rows) > query.limit
 
 
-def _measured(sums: Sums, metrics: Sequence[str], program: Program) -> dict[str, Any]:
-    return {name: METRICS[name].value(sums, program.currency, program.gross_margin) for name in metrics}
+def _measured(sums: Sums, query: StatsQuery, program: Program) -> dict[str, Any]:
+    return {name: METRICS[name].value(sums, program.currency, program.gross_margin) for name in query.metrics}
 
 
 _FORMATS = {Dimension.MONTH: "%Y-%m", Dimension.WEEK: "%Y-%m-%d", Dimension.DAY: "%Y-%m-%d"}
