@@ -1,8 +1,9 @@
 """Clicks a second from the stream into Postgres, beside plain COPY of the same rows, and one worker's redirects.
 
 The consumer (or the client of COPY) has the server core, Postgres the load core. Each round fills the stream, lets
-the real consumer process drain it, and copies the same rows into the emptied table. A ratio is the median of the
-rounds' ratios.
+the real consumer process drain it, and copies the same rows into the emptied table, with its indexes: all in one
+transaction, and in transactions of as many as the consumer's. The consumer writes more than the rows: what its counts
+for the rollups and their rolling up cost is measured alone. A ratio is the median of the rounds' ratios.
 """
 
 import asyncio
@@ -17,18 +18,21 @@ from functools import partial
 from io import BytesIO
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 import asyncpg
 from redis.asyncio import Redis
 
-from attribution.adapters.click_stream import stream_key
+from attribution.adapters.click_rows import DELTA_COLUMNS, copy_file, delta_rows
+from attribution.adapters.click_stream import StreamWriter, held_key, stream_key
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.postgres import Database
+from attribution.adapters.rollups import Rollups
 from attribution.domain.click_id import make_click_id
 from attribution.domain.clicks import CLASS_BYTE, AgentClass, Channel, pack_link, pack_record
-from attribution.journal import Batch, Position, frame
+from attribution.ingest.roller import RollerPolicy
+from attribution.journal import Batch, Position, frame, records_by_heads
 from attribution.settings import Settings
 
 from .processes import LOAD_CORE, SERVER_CORE, cpu_seconds, own_cpu_seconds
@@ -39,15 +43,19 @@ from .wrk import tap
 CLICKS, LINKS, VISITORS = 500_000, 100_000, 200_000
 ENTRY_CLICKS = 500
 ROUNDS = 5
-CONSUMER, CONSUMERS, COPY, COPY_TEXT, COPY_BATCHES = (
-    "1 consumer", "2 consumers", "COPY binary", "COPY text", "COPY binary, 10,000 rows a transaction",
+BATCH_ENTRIES = Settings().consume_batch_entries
+BATCH_CLICKS = BATCH_ENTRIES * ENTRY_CLICKS
+CONSUMER, CONSUMERS, COPY, COPY_TEXT, COPY_BATCHES, DELTAS, ROLL_UP = (
+    "1 consumer", "2 consumers", "COPY binary", "COPY text", f"COPY binary, {BATCH_CLICKS:,} rows a transaction",
+    "of it: counts for the rollups", "of it: rolling them up",
 )  # fmt: skip
 _JOURNAL = UUID(int=1)
-_WAITING = "bench:waiting"
+_WAITING = 1
+"""A partition that nobody consumes: the stream waits there until it is whole."""
 _FIRST_US = 1_794_000_000_000_000
 _CLICK_EVERY_US = 20
 _REFERRERS = (b"", b"l.instagram.com", b"www.instagram.com", b"t.co", b"www.youtube.com", b"www.tiktok.com")
-_EMPTY_TABLES = "TRUNCATE clicks, journal_progress, dead_letters, credit_queue"
+_EMPTY_TABLES = "TRUNCATE clicks, click_deltas, journal_progress, journal_arrivals, dead_letters, credit_queue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,8 @@ class Bench:
         runs[COPY] = await self._copied(partial(self._copy, self._file, "binary"))
         runs[COPY_TEXT] = await self._copied(partial(self._copy, self._text_file, "text"))
         runs[COPY_BATCHES] = await self._copied(self._copy_in_batches)
+        runs[DELTAS] = await self._copied(self._copy_deltas)
+        runs[ROLL_UP] = await self._rolled_up()
         runs[CONSUMERS] = await self._drained(2)
         return runs
 
@@ -112,7 +122,8 @@ class Bench:
             await self._fill()
             clock = Clock(self._servers.postgres.pid, [process.pid for process in running])
             # The whole stream appears at once; the consumers make their group anew.
-            await self._redis.rename(_WAITING, stream_key(0))
+            await self._redis.rename(stream_key(_WAITING), stream_key(0))
+            await self._redis.rename(held_key(_WAITING), held_key(0))
             while await self._redis.xlen(stream_key(0)):
                 await asyncio.sleep(0.01)
             run = clock.run()
@@ -128,16 +139,9 @@ class Bench:
         return sum(group["consumers"] for group in await self._redis.xinfo_groups(stream_key(0)))
 
     async def _fill(self) -> None:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for number, batch in enumerate(self._entries):
-                fields: Any = {
-                    "journal": _JOURNAL.bytes, "segment": batch.start.segment, "offset": batch.start.offset,
-                    "frames": batch.frames,
-                }  # fmt: skip
-                pipe.xadd(_WAITING, fields)
-                if number % 50 == 49:
-                    await pipe.execute()
-            await pipe.execute()
+        writer = StreamWriter(self._redis, _WAITING)
+        for first in range(0, len(self._entries), 50):
+            await writer.append(_JOURNAL, self._entries[first : first + 50])
 
     async def _save_rows(self) -> None:
         connection = await asyncpg.connect(self._servers.database_url)
@@ -145,7 +149,7 @@ class Bench:
         try:
             await connection.copy_from_query(query, output=self._file, format="binary")
             await connection.copy_from_query(query, output=self._text_file, format="text")
-            self._batches = list(_batches_of(self._file.read_bytes(), 10_000))
+            self._batches = list(_batches_of(self._file.read_bytes(), BATCH_CLICKS))
         finally:
             await connection.close()
 
@@ -168,6 +172,25 @@ class Bench:
     async def _copy_in_batches(self, connection: asyncpg.Connection) -> None:
         for rows in self._batches:
             await connection.copy_to_table("clicks", source=BytesIO(rows), format="binary")
+
+    async def _copy_deltas(self, connection: asyncpg.Connection) -> None:
+        for first in range(0, len(self._entries), BATCH_ENTRIES):
+            frames = b"".join(entry.frames for entry in self._entries[first : first + BATCH_ENTRIES])
+            rows = copy_file(delta_rows(list(records_by_heads(frames))))
+            await connection.copy_to_table(
+                "click_deltas", source=BytesIO(rows), columns=DELTA_COLUMNS, format="binary"
+            )
+
+    async def _rolled_up(self) -> Run:
+        database = Database(Settings(database_url=self._servers.database_url), timeout_s=120)
+        try:
+            clock = Clock(self._servers.postgres.pid, [os.getpid()])
+            rollups, policy = Rollups(database), RollerPolicy()
+            while await rollups.roll_up(policy.at_once):
+                pass
+            return clock.run()
+        finally:
+            await database.close()
 
 
 def _batches_of(file: bytes, size: int) -> Iterator[bytes]:

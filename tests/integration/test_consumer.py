@@ -111,6 +111,8 @@ async def test_a_click_is_a_row_with_all_that_its_record_said(pipeline: Pipeline
         "sub3": "c",
         "sub4": None,
         "sub5": "é",
+        "country": None,
+        "device": None,
     }
 
 

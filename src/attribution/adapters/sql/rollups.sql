@@ -30,10 +30,23 @@ GROUP BY program_id, at, link_id, influencer_id, campaign_id, channel, post_id, 
 SELECT count(*) FROM (SELECT FROM click_deltas LIMIT $1) f;
 
 -- name: add
+-- Summed by quarter hour first, so that a moment is looked up in a time zone for few rows. In the order of the index,
+-- whose pages are then visited once each.
+WITH summed AS (
+    SELECT program_id, at, {dimensions}, sum(clicks) AS clicks, sum(bot_clicks) AS bot_clicks
+    FROM taken_deltas
+    GROUP BY program_id, at, {dimensions}
+), buckets AS (
+    SELECT program_id, at, g.grain, date_trunc(g.grain, at, p.rolled_up_in) AS bucket
+    FROM (SELECT DISTINCT program_id, at FROM summed) d
+    JOIN programs p USING (program_id)
+    CROSS JOIN unnest($1::text[]) AS g (grain)
+)
 INSERT INTO {rollup} AS r (program_id, grain, bucket, {dimensions}, clicks, bot_clicks)
-SELECT t.program_id, g.grain, date_trunc(g.grain, t.at, p.rolled_up_in), {dimensions}, sum(clicks), sum(bot_clicks)
-FROM taken_deltas t JOIN programs p USING (program_id) CROSS JOIN unnest($1::text[]) AS g (grain)
-GROUP BY t.program_id, g.grain, date_trunc(g.grain, t.at, p.rolled_up_in), {dimensions}
+SELECT program_id, grain, bucket, {dimensions}, sum(clicks), sum(bot_clicks)
+FROM summed JOIN buckets USING (program_id, at)
+GROUP BY program_id, grain, bucket, {dimensions}
+ORDER BY program_id, grain, bucket, {dimensions}
 ON CONFLICT (program_id, grain, bucket, {dimensions}) DO UPDATE SET
     clicks = r.clicks + excluded.clicks, bot_clicks = r.bot_clicks + excluded.bot_clicks;
 
