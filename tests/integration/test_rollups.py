@@ -11,6 +11,7 @@ from tests.support.worlds import found_program, random_world, stored_click
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import CLICK_ROLLUPS, Rollups
+from attribution.adapters.visitor_sketches import VisitorSketches
 from attribution.domain.clicks import Click
 from attribution.domain.ids import ProgramId
 from attribution.ingest.roller import Roller, RollerPolicy
@@ -66,7 +67,7 @@ async def test_every_rollup_has_every_click_once(database: Database, clicks: lis
 
 async def test_a_programme_in_a_new_time_zone_is_rebuilt(database: Database, clicks: list[Click]) -> None:
     """And until then its deltas wait, as its rollups are not read."""
-    rollups, roller = Rollups(database), Roller(Rollups(database), RollerPolicy())
+    rollups, roller = Rollups(database), Roller(Rollups(database), VisitorSketches(database), RollerPolicy())
     await roller.step(due=True)
     await ClickTable(database).store(batch_of(clicks), [], [])
     await roller.step(due=True)
@@ -102,7 +103,7 @@ async def test_what_differs_from_the_rows_is_found_and_mended_by_a_rebuild(
 
 async def test_few_deltas_wait(database: Database, clicks: list[Click]) -> None:
     """They are cheaper to read than to roll up, until they are many or old."""
-    roller = Roller(Rollups(database), RollerPolicy(enough=len(clicks)))
+    roller = Roller(Rollups(database), VisitorSketches(database), RollerPolicy(enough=len(clicks)))
     await roller.step(due=False)
     await ClickTable(database).store(batch_of(clicks[:1]), [], [])
     assert not await roller.step(due=False)

@@ -104,6 +104,7 @@ class Rollups:
             await connection.execute(_SQL["drop_deltas"], program_id)
             for rollup in CLICK_ROLLUPS:
                 await connection.execute(rollup.sql("drop"), program_id)
+            await connection.execute(_SQL["drop_sketches"], program_id)
             await connection.execute(_SQL["take_rows"], program_id)
             await _add(connection)
             return True
@@ -139,6 +140,7 @@ class Rollups:
 async def _add(connection: "Connection") -> None:
     for rollup in CLICK_ROLLUPS:
         await connection.execute(rollup.sql("add"), list(rollup.grains))
+    await connection.execute(_SQL["mark_unsketched"])
 
 
 def rollup_for(columns: Collection[str], grains: Collection[Grain]) -> Rollup | None:

@@ -15,6 +15,7 @@ from attribution.domain.periods import Cover, Grain, cover, first_day_from
 from .rollups import Rollup, rollup_for
 from .statements import statements
 from .stats_sources import ADDED, AUDIENCE, CLICKS, COSTS, CREDITS, INSIGHTS, SOURCES, Source
+from .visitor_sketches import SKETCH_KINDS, SketchKind
 
 _SQL = statements("stats")
 NONE: Final = "none"
@@ -116,6 +117,16 @@ class _Composer:
     def visitors(self) -> str:
         return self._fill("visitors", CLICKS)
 
+    def sketched_visitors(self, plan: "SketchPlan") -> str:
+        kind = self.value(plan.kind.name, "text")
+        return self._fill("sketched_visitors", CLICKS, pieces=self._pieces(plan.cover), kind=kind)
+
+    def other_visitors(self, plan: "SketchPlan") -> str:
+        edges = plan.cover.edges
+        starts = self.value([edge.start for edge in edges], "timestamptz[]")
+        stops = self.value([edge.stop for edge in edges], "timestamptz[]")
+        return self._fill("other_visitors", CLICKS, pieces=self._pieces(plan.cover), starts=starts, stops=stops)
+
     def foreign_costs(self) -> str:
         return self._fill("foreign_costs", COSTS, facts=self._cost_days())
 
@@ -161,13 +172,15 @@ class _Composer:
             for span in found.edges
         ]
         if rollup is not None and found.pieces:
-            grains = self.value([piece.grain for piece in found.pieces], "text[]")
-            starts = self.value([piece.start for piece in found.pieces], "timestamptz[]")
-            stops = self.value([piece.stop for piece in found.pieces], "timestamptz[]")
-            pieces = f"unnest({grains}, {starts}, {stops}) AS piece (grain, start, stop)"
-            rolled_up = _SQL["clicks_rolled_up"]
+            rolled_up, pieces = _SQL["clicks_rolled_up"], self._pieces(found)
             parts.append(rolled_up.format(pieces=pieces, rollup=rollup.table, columns=more, program=program))
         return " UNION ALL ".join(parts) or _SQL["no_clicks"].format(columns=more)
+
+    def _pieces(self, found: Cover) -> str:
+        grains = self.value([piece.grain for piece in found.pieces], "text[]")
+        starts = self.value([piece.start for piece in found.pieces], "timestamptz[]")
+        stops = self.value([piece.stop for piece in found.pieces], "timestamptz[]")
+        return f"unnest({grains}, {starts}, {stops}) AS piece (grain, start, stop)"
 
     def _credits(self) -> str:
         asked = self.question
@@ -213,12 +226,13 @@ class _Composer:
             "posts": self._posts(),
             "filters": " AND ".join(self._filter(name, source) for name in asked.filters) or "true",
         }
-        if "{program}" in template:
-            filled["program"] = self.value(asked.program_id, "bigint")
-            filled["start"] = self.value(asked.start, "timestamptz")
-            filled["stop"] = self.value(asked.stop, "timestamptz")
-        if "{currency}" in template:
-            filled["currency"] = self.value(asked.currency, "text")
+        common = {
+            "program": (asked.program_id, "bigint"),
+            "start": (asked.start, "timestamptz"),
+            "stop": (asked.stop, "timestamptz"),
+            "currency": (asked.currency, "text"),
+        }
+        filled |= {name: self.value(*common[name]) for name in common if f"{{{name}}}" in template}
         return template.format(**filled)
 
     def _posts(self) -> str:
@@ -274,6 +288,35 @@ def sums_statement(question: Question, *, rolled_up: bool, rates: Rates) -> Stat
 def visitors_statement(question: Question) -> Statement:
     composer = _Composer(question)
     return Statement(composer.visitors(), composer.values)
+
+
+@dataclass(frozen=True, slots=True)
+class SketchPlan:
+    """Which sketches answer a question of visitors, and which part of its period has none."""
+
+    kind: SketchKind
+    cover: Cover
+
+
+def sketch_plan(question: Question) -> SketchPlan | None:
+    """None where only the rows tell."""
+    columns, usable = set(_columns(CLICKS.columns, question.dimensions)), _grains(question.dimensions)
+    if not set(question.dimensions) <= {*CLICKS.columns, *GRAINS}:
+        return None
+    for kind in SKETCH_KINDS:
+        found = cover(question.start, question.stop, question.zone, usable & set(kind.grains))
+        if columns <= set(kind.columns) and found.pieces:
+            return SketchPlan(kind, found)
+    return None
+
+
+def sketched_visitors_statements(question: Question, plan: SketchPlan) -> tuple[Statement, Statement]:
+    """`sketches` by group, and the `visitors` by group that are in none."""
+    sketched, others = _Composer(question), _Composer(question)
+    return (
+        Statement(sketched.sketched_visitors(plan), sketched.values),
+        Statement(others.other_visitors(plan), others.values),
+    )
 
 
 def foreign_costs_statement(question: Question) -> Statement:

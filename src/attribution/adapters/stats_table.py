@@ -1,11 +1,12 @@
 """Reads sums of facts: from rollups, and from rows where those do not reach."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attribution.domain.fx import minor_rate
 from attribution.domain.ids import ProgramId
@@ -16,13 +17,27 @@ from .fx_rate_table import rate_book
 from .postgres import Database, Row
 from .statements import statements
 from .stats_sources import COSTS
-from .stats_sql import Question, Rates, Statement, foreign_costs_statement, sums_statement, visitors_statement
+from .stats_sql import (
+    Question,
+    Rates,
+    SketchPlan,
+    Statement,
+    foreign_costs_statement,
+    sketch_plan,
+    sketched_visitors_statements,
+    sums_statement,
+    visitors_statement,
+)
+from .visitor_sketches import estimate
 
 if TYPE_CHECKING:
     from .postgres import Connection
 
 _SQL = statements("stats")
+EXACT_VISITORS_CLICKS: Final = 200_000
+"""Over periods of so many clicks of humans, visitors are counted one by one."""
 Sums = dict[Sum, Decimal | int]
+Group = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,7 @@ class StatsFacts:
         self._rolled_up_in = rolled_up_in
         self.as_of = as_of
         """All that was accepted before it is in the sums."""
+        self.visitors_are_estimated = False
 
     async def rows(self, question: Question) -> list[StatsRow]:
         """Raises `MissingRateError` for a cost in a currency that has no rate on its day."""
@@ -60,7 +76,7 @@ class StatsFacts:
         statement = sums_statement(question, rolled_up=rolled_up, rates=rates)
         rows = [_row(row, question) for row in await self._fetch(statement)]
         if Sum.UNIQUE_VISITORS in question.sums:
-            await self._count_visitors(question, rows)
+            await self._count_visitors(question, rows, rolled_up=rolled_up)
         return rows
 
     async def other_currencies(self, question: Question) -> list[tuple[str, int]]:
@@ -81,13 +97,39 @@ class StatsFacts:
             for base, day in sorted((row["currency"], row["day"]) for row in foreign)
         }
 
-    async def _count_visitors(self, question: Question, rows: Iterable[StatsRow]) -> None:
-        visitors = {
-            tuple(_labels(row, question.group_by).values()): row["unique_visitors"]
-            for row in await self._fetch(visitors_statement(question))
-        }
+    async def _count_visitors(self, question: Question, rows: Iterable[StatsRow], *, rolled_up: bool) -> None:
+        plan = sketch_plan(question) if rolled_up and await self._is_large(question) else None
+        if plan is None:
+            visitors = await self._exact_visitors(question)
+        else:
+            visitors = await self._estimated_visitors(question, plan)
+            self.visitors_are_estimated = True
         for row in rows:
             row.sums[Sum.UNIQUE_VISITORS] = visitors.get(tuple(row.dimensions.values()), 0)
+
+    async def _is_large(self, question: Question) -> bool:
+        """Whether more clicks than are counted one by one lie in the period, whatever the filters."""
+        period = replace(
+            question, group_by=(), filters={}, sums={Sum.CLICKS}, buckets=(), order=None, limit=None, offset=0
+        )
+        [row] = await self._fetch(sums_statement(period, rolled_up=True, rates={}))
+        return int(row[Sum.CLICKS]) > EXACT_VISITORS_CLICKS
+
+    async def _exact_visitors(self, question: Question) -> dict[Group, int]:
+        rows = await self._fetch(visitors_statement(question))
+        return {_group(row, question): row["unique_visitors"] for row in rows}
+
+    async def _estimated_visitors(self, question: Question, plan: SketchPlan) -> dict[Group, int]:
+        sketched, others = sketched_visitors_statements(question, plan)
+        sketches = {_group(row, question): row["sketches"] or () for row in await self._fetch(sketched)}
+        visitors = {_group(row, question): row["visitors"] or () for row in await self._fetch(others)}
+
+        def estimated() -> dict[Group, int]:
+            groups = sketches.keys() | visitors.keys()
+            return {group: estimate(sketches.get(group, ()), visitors.get(group, ())) for group in groups}
+
+        # Beside the event loop, which redirects people meanwhile.
+        return await asyncio.to_thread(estimated)
 
     async def _fetch(self, statement: Statement) -> list[Row]:
         return await self._connection.fetch(statement.sql, *statement.values)
@@ -95,6 +137,10 @@ class StatsFacts:
 
 def _row(row: Row, question: Question) -> StatsRow:
     return StatsRow(_labels(row, question.group_by), {name: row[name] for name in question.added})
+
+
+def _group(row: Row, question: Question) -> Group:
+    return tuple(_labels(row, question.group_by).values())
 
 
 def _labels(row: Row, group_by: Sequence[Dimension]) -> dict[Dimension, Any]:

@@ -20,6 +20,7 @@ from attribution.adapters.postgres import Database
 from attribution.adapters.recomputation_table import RecomputationTable
 from attribution.adapters.redis import open_redis
 from attribution.adapters.rollups import Rollups
+from attribution.adapters.visitor_sketches import VisitorSketches
 from attribution.conversions.attributor import Attributor, AttributorPolicy
 from attribution.conversions.recomputer import Recomputer, RecomputerPolicy
 from attribution.errors import UnavailableError
@@ -72,7 +73,7 @@ async def run_consumer(settings: Settings) -> None:
         await stack.enter_async_context(background(attributor.run(), "attribute"))
         recomputer = Recomputer(RecomputationTable(database), RecomputerPolicy(_RECOMPUTE_BATCH), turn=turn)
         await stack.enter_async_context(background(recomputer.run(), "recompute"))
-        roller = Roller(Rollups(database), RollerPolicy())
+        roller = Roller(Rollups(database), VisitorSketches(database), RollerPolicy())
         await stack.enter_async_context(background(roller.run(), "roll up"))
         await _consume(settings, table, stack, stopping)
 

@@ -1,12 +1,15 @@
 """Keeps the rollups short behind the rows; what is not in them yet is read from the deltas."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 
 from attribution import metrics
 from attribution.adapters.rollups import Rollups
+from attribution.adapters.visitor_sketches import VisitorSketches
 from attribution.errors import AttributionError
 
 _log = structlog.get_logger(__name__)
@@ -25,9 +28,17 @@ class RollerPolicy:
 
 
 class Roller:
-    def __init__(self, rollups: Rollups, policy: RollerPolicy) -> None:
+    def __init__(
+        self,
+        rollups: Rollups,
+        sketches: VisitorSketches,
+        policy: RollerPolicy,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._rollups = rollups
+        self._sketches = sketches
         self._policy = policy
+        self._now = now
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -49,6 +60,8 @@ class Roller:
         for program_id in await self._rollups.outdated():
             await self._rollups.rebuild(program_id)
             _log.info("rollups_rebuilt", program_id=program_id)
+        while await self._sketches.step(self._now()):
+            await asyncio.sleep(0)
         if not due and await self._rollups.waiting(self._policy.enough) < self._policy.enough:
             return False
         moved = await self._rollups.roll_up(self._policy.at_once)

@@ -50,6 +50,14 @@ ORDER BY program_id, grain, bucket, {dimensions}
 ON CONFLICT (program_id, grain, bucket, {dimensions}) DO UPDATE SET
     clicks = r.clicks + excluded.clicks, bot_clicks = r.bot_clicks + excluded.bot_clicks;
 
+-- name: mark_unsketched
+-- The visitors of what is rolled up are sketched later, and until then read from the rows.
+INSERT INTO unsketched_quarters SELECT DISTINCT program_id, at FROM taken_deltas WHERE clicks > 0
+ON CONFLICT DO NOTHING;
+
+-- name: drop_sketches
+DELETE FROM visitor_sketches WHERE program_id = $1;
+
 -- name: begin_rebuild
 UPDATE programs SET rolled_up_in = timezone WHERE program_id = $1;
 

@@ -46,6 +46,44 @@ FROM (
 WHERE {filters}
 {grouped};
 
+-- name: sketched_visitors
+SELECT {groups} array_agg(sketch) AS sketches
+FROM (
+    SELECT s.bucket AS at, nullif(s.influencer_id, 0) AS influencer_id, nullif(s.campaign_id, 0) AS campaign_id,
+           nullif(s.channel, '') AS channel, s.sketch
+    FROM {pieces}
+    JOIN visitor_sketches s ON s.grain = piece.grain AND s.bucket >= piece.start AND s.bucket < piece.stop
+    WHERE s.program_id = {program} AND s.kind = {kind}
+) f
+WHERE {filters}
+{grouped};
+
+-- name: other_visitors
+-- At the edges of the period, and of quarters of an hour that may not be in the sketches.
+SELECT {groups} array_agg(DISTINCT visitor) AS visitors
+FROM (
+    SELECT k.clicked_at AS at, coalesce(k.visitor_id, k.click_id::text) AS visitor{columns}
+    FROM (
+        SELECT start, stop FROM unnest({starts}, {stops}) AS edge (start, stop)
+        UNION ALL
+        SELECT q.at, q.at + interval '15 minutes'
+        FROM {pieces}
+        JOIN (
+            SELECT at FROM unsketched_quarters WHERE program_id = {program}
+            UNION
+            SELECT at FROM click_deltas WHERE program_id = {program}
+        ) q ON q.at >= piece.start AND q.at < piece.stop
+    ) span
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM clicks
+        WHERE program_id = {program} AND clicked_at >= span.start AND clicked_at < span.stop AND NOT is_bot
+        OFFSET 0
+    ) k
+) f
+WHERE {filters}
+{grouped};
+
 -- name: credits
 SELECT {groups}
        sum(weight) AS conversions,

@@ -1,0 +1,105 @@
+"""Distinct visitors of more clicks than can be counted in time: a mergeable estimate for each bucket.
+
+HyperLogLog with 4,096 registers: its standard error is 1.04 / sqrt(4096) = 1.6 %. Adding a visitor twice changes
+nothing, so a quarter of an hour may be added again whenever clicks come late. Source: Flajolet and others,
+"HyperLogLog: the analysis of a near-optimal cardinality estimation algorithm", 2007; Apache DataSketches.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from datasketches import hll_sketch, hll_union, tgt_hll_type
+
+from attribution.domain.ids import ProgramId
+from attribution.domain.periods import Grain
+
+from .postgres import Database, Row
+from .statements import statements
+
+if TYPE_CHECKING:
+    from .postgres import Connection
+
+_SQL = statements("visitors")
+_LOG2_REGISTERS = 12
+STANDARD_ERROR: Final = 0.016
+_GROWING = timedelta(minutes=30)
+"""So old is a quarter of an hour when few clicks of it are still to come."""
+Cell = tuple[str, str, datetime, int, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SketchKind:
+    """Which dimensions the sketches tell apart, and the grains of their buckets."""
+
+    name: str
+    columns: tuple[str, ...]
+    grains: tuple[Grain, ...]
+
+
+SKETCH_KINDS: Final = (
+    SketchKind("time", ("campaign_id", "channel"), (Grain.MONTH, Grain.DAY)),
+    SketchKind("influencer", ("influencer_id", "campaign_id", "channel"), (Grain.MONTH, Grain.WEEK)),
+)
+
+
+def estimate(sketches: Iterable[bytes], visitors: Iterable[str]) -> int:
+    """How many are in any of the sketches or among the visitors."""
+    union = hll_union(_LOG2_REGISTERS)
+    for sketch in sketches:
+        union.update(hll_sketch.deserialize(sketch))
+    for visitor in visitors:
+        union.update(visitor)
+    return round(float(union.get_estimate()))
+
+
+class VisitorSketches:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def step(self, now: datetime, quarters: int = 96) -> int:
+        """Adds up to so many quarters of an hour of one programme; returns how many."""
+        async with self._database.transaction() as connection:
+            if not await connection.fetchval(_SQL["lead"]):
+                return 0
+            taken = await connection.fetch(_SQL["take"], now - _GROWING, quarters)
+            if taken:
+                await _add(connection, taken[0]["program_id"], [row["at"] for row in taken])
+            return len(taken)
+
+
+async def _add(connection: "Connection", program_id: ProgramId, quarters: list[datetime]) -> None:
+    visitors: dict[Cell, set[str]] = {}
+    async for row in connection.cursor(_SQL["visitors"], program_id, quarters):
+        for cell in _cells(row):
+            visitors.setdefault(cell, set()).add(row["visitor"])
+    if not visitors:
+        return
+    known = await connection.fetch(_SQL["sketches"], program_id, *_columns(visitors))
+    sketches = {tuple(row.values())[:-1]: row["sketch"] for row in known}
+    added = [_with(sketches.get(cell), new) for cell, new in visitors.items()]
+    await connection.execute(_SQL["write"], program_id, *_columns(visitors), added)
+
+
+def _cells(row: Row) -> list[Cell]:
+    dimensions: Mapping[str, Any] = {
+        "influencer_id": row["influencer_id"], "campaign_id": row["campaign_id"], "channel": row["channel"]
+    }  # fmt: skip
+    none = {"influencer_id": 0, "campaign_id": 0, "channel": ""}
+    return [
+        (kind.name, str(grain), row[grain], *(none | {c: dimensions[c] for c in kind.columns}).values())
+        for kind in SKETCH_KINDS
+        for grain in kind.grains
+    ]
+
+
+def _columns(cells: Iterable[Cell]) -> list[list[Any]]:
+    return [list(column) for column in zip(*cells, strict=True)]
+
+
+def _with(sketch: bytes | None, visitors: Iterable[str]) -> bytes:
+    grown = hll_sketch.deserialize(sketch) if sketch else hll_sketch(_LOG2_REGISTERS, tgt_hll_type.HLL_4)
+    for visitor in visitors:
+        grown.update(visitor)
+    return bytes(grown.serialize_compact())
