@@ -61,6 +61,7 @@ class StatsAnswer(BaseModel):
     totals: _Row
     definitions: dict[str, str]
     metrics: dict[str, dict[str, str | bool | None]]
+    estimated: dict[str, dict[str, str]]
     not_additive: list[str]
     other_currencies: list[dict[str, str | int | float]]
     next_cursor: str | None

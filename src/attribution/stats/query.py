@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from attribution.adapters.stats_sql import Order, Question
 from attribution.adapters.stats_table import StatsRow, StatsTable, Sums
+from attribution.adapters.visitor_sketches import STANDARD_ERROR
 from attribution.domain.measures import GRAINS, By, Dimension, Sum
 from attribution.domain.periods import Span
 from attribution.domain.programs import Program
@@ -75,6 +76,9 @@ class Stats:
             "totals": totals,
             "definitions": {name: METRICS[name].formula for name in query.metrics},
             "metrics": {name: explained(name) for name in query.metrics},
+            "estimated": {"unique_visitors": {"standard_error": str(STANDARD_ERROR)}}
+            if facts.visitors_are_estimated
+            else {},
             "not_additive": [name for name in query.metrics if not METRICS[name].additive],
             "other_currencies": [
                 {"currency": currency, "conversions": conversions} for currency, conversions in others
