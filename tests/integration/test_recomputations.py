@@ -148,8 +148,8 @@ class _Interrupted(RecomputationSession):
         await self._perhaps_end()
         return await super().batch(*arguments)
 
-    async def write(self, *arguments: Any) -> None:
-        await super().write(*arguments)
+    async def append(self, *arguments: Any) -> None:
+        await super().append(*arguments)
         await self._perhaps_end()
 
     async def reach(self, *arguments: Any) -> None:

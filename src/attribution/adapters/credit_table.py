@@ -353,18 +353,20 @@ class CreditSession(CreditFacts):
                 raise DatabaseUnavailableError("another attributor leads by now")
             yield
 
-    async def write(
+    async def write(self, judged: Sequence[tuple[StoredConversion, Attribution]], at: datetime) -> None:
+        """Appends what differs from the credits so far; what is the same leaves no entry."""
+        before = await self.credits_recorded([conversion.key for conversion, _ in judged if conversion.is_judged])
+        await self.append(judged, before, at)
+
+    async def append(
         self,
         judged: Sequence[tuple[StoredConversion, Attribution]],
+        before: Mapping[ConversionId, Sequence[Credit]],
         at: datetime,
         binding: Binding | None = None,
     ) -> None:
-        """Appends what differs from the credits so far; what is the same leaves no entry.
-
-        `binding`: that of a recomputation; without one, first credit binds.
-        """
+        """`binding`: that of a recomputation; without one, first credit binds."""
         recomputation_id = binding.recomputation_id if binding else None
-        before = await self.credits_recorded([conversion.key for conversion, _ in judged if conversion.is_judged])
         entries = [
             _entry(conversion, at, credit, recomputation_id)
             for conversion, attribution in judged

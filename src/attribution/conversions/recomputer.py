@@ -98,7 +98,7 @@ class Recomputer:
             keys = [(recomputation.program_id, conversion_id) for conversion_id, _ in batch]
             conversions = [_bound(c, recomputation) for c in await session.conversions(keys)]
             judged = list(zip(conversions, await judge(session, conversions), strict=True))
-            before = await session.credits_recorded(keys)
+            before = await session.credits_recorded([c.key for c in conversions if c.is_judged])
             differences = [
                 difference
                 for conversion, attribution in judged
@@ -107,7 +107,7 @@ class Recomputer:
                 )
             ]
             if not recomputation.dry_run:
-                await session.write(judged, self._now(), recomputation.binding)
+                await session.append(judged, before, self._now(), recomputation.binding)
             await session.reach(recomputation, batch, differences)
         return len(batch)
 
