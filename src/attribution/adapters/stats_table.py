@@ -1,7 +1,7 @@
 """Reads sums of facts: from rollups, and from rows where those do not reach."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -71,13 +71,14 @@ class StatsFacts:
 
     async def rows(self, question: Question) -> list[StatsRow]:
         """Raises `MissingRateError` for a cost in a currency that has no rate on its day."""
-        rolled_up = self._rolled_up_in == question.zone.key
-        rates = await self._rates(question) if question.asks(COSTS) else {}
-        statement = sums_statement(question, rolled_up=rolled_up, rates=rates)
-        rows = [_row(row, question) for row in await self._fetch(statement)]
+        rows = [_row(row, question) for row in await self._fetch(await self._summed(question))]
         if Sum.UNIQUE_VISITORS in question.sums:
-            await self._count_visitors(question, rows, rolled_up=rolled_up)
+            await self._count_visitors(question, rows, rolled_up=self._is_rolled_up(question))
         return rows
+
+    async def over(self, question: Question, wrap: Callable[[Statement], Statement]) -> list[Row]:
+        """Of a statement made round the one that sums; it has no visitors. Raises as `rows` does."""
+        return await self._fetch(wrap(await self._summed(question)))
 
     async def other_currencies(self, question: Question) -> list[tuple[str, int]]:
         """Each with the number of its conversions in the question's period, whatever its filters."""
@@ -85,6 +86,13 @@ class StatsFacts:
             _SQL["other_currencies"], question.program_id, question.start, question.stop, question.currency
         )
         return [(row["currency"], row["conversions"]) for row in rows]
+
+    async def _summed(self, question: Question) -> Statement:
+        rates = await self._rates(question) if question.asks(COSTS) else {}
+        return sums_statement(question, rolled_up=self._is_rolled_up(question), rates=rates)
+
+    def _is_rolled_up(self, question: Question) -> bool:
+        return self._rolled_up_in == question.zone.key
 
     async def _rates(self, question: Question) -> Rates:
         foreign = await self._fetch(foreign_costs_statement(question))

@@ -23,6 +23,7 @@ from .fx_rates import fx_rates_router
 from .imports import imports_router
 from .influencers import INFLUENCERS
 from .insights import insights_router
+from .leaderboard import leaderboard_router
 from .ledger import ledger_router
 from .links import links_router
 from .orders import orders_router
@@ -147,6 +148,7 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(audit_router(services))
     app.include_router(ledger_router(services))
     app.include_router(reports_router(services))
+    app.include_router(leaderboard_router(services))
     _describe(app)
     _show(app)
     return app

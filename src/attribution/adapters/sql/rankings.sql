@@ -1,0 +1,100 @@
+-- name: leaderboard
+-- Of the rows that are somebody's, those with enough evidence, by a bound of their interval.
+WITH summed AS ({summed}), figures AS (
+    SELECT *, {numerator} AS numerator, {denominator} AS denominator, {evidence} AS evidence
+    FROM summed
+    WHERE {dimension} IS NOT NULL
+), enough AS (
+    SELECT *,
+           greatest(0, evidence * (1 - 1 / (9 * evidence) - {z} / (3 * sqrt(evidence))) ^ 3) AS least_count,
+           (evidence + 1) * (1 - 1 / (9 * (evidence + 1)) + {z} / (3 * sqrt(evidence + 1))) ^ 3 AS greatest_count
+    FROM figures
+    WHERE evidence >= {minimum} AND evidence > 0 AND denominator <> 0
+), bounded AS (
+    SELECT *, {lower} AS lower, {upper} AS upper FROM enough
+)
+SELECT counts.*, best.*
+FROM (
+    SELECT (SELECT count(*) FROM figures) AS found, (SELECT count(*) FROM enough) AS ranked
+) counts
+LEFT JOIN (SELECT * FROM bounded ORDER BY {bound} {direction} NULLS LAST, {dimension} LIMIT {limit}) best ON true;
+
+-- name: wilson_lower
+CASE WHEN numerator <= denominator THEN
+    (numerator + {z} ^ 2 / 2 - {z} * sqrt(greatest(0, numerator * (denominator - numerator) / denominator) + {z} ^ 2 / 4))
+        / (denominator + {z} ^ 2)
+ELSE greatest(0, numerator * (1 - 1 / (9 * numerator) - {z} / (3 * sqrt(numerator))) ^ 3) / denominator END
+
+-- name: wilson_upper
+CASE WHEN numerator <= denominator THEN
+    (numerator + {z} ^ 2 / 2 + {z} * sqrt(greatest(0, numerator * (denominator - numerator) / denominator) + {z} ^ 2 / 4))
+        / (denominator + {z} ^ 2)
+ELSE (numerator + 1) * (1 - 1 / (9 * (numerator + 1)) + {z} / (3 * sqrt(numerator + 1))) ^ 3 / denominator END
+
+-- name: changes
+-- Each one's last bucket beside its earlier ones; where there is no row, nothing happened.
+WITH summed AS ({summed}), figures AS (
+    SELECT d.{dimension}, b.bucket, coalesce({value}, 0)::float8 AS value, coalesce({count}, 0)::float8 AS events
+    FROM (SELECT DISTINCT {dimension} FROM summed WHERE {dimension} IS NOT NULL) d
+    CROSS JOIN unnest({buckets}) AS b (bucket)
+    LEFT JOIN summed s ON s.{dimension} = d.{dimension} AND s.{grain} = b.bucket
+), centres AS (
+    SELECT {dimension}, percentile_cont(0.5) WITHIN GROUP (ORDER BY value) AS centre,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY events) AS usual_events,
+           count(*) FILTER (WHERE events > 0) AS active, sum(events) AS evidence
+    FROM figures
+    WHERE bucket < {last}
+    GROUP BY {dimension}
+), spreads AS (
+    SELECT c.*, (
+               SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(f.value - c.centre))
+               FROM figures f
+               WHERE f.{dimension} = c.{dimension} AND f.bucket < {last}
+           ) AS deviation
+    FROM centres c
+), judged AS (
+    SELECT s.{dimension}, f.value, s.centre, s.deviation, s.evidence,
+           greatest(1.4826 * s.deviation, s.centre / sqrt(greatest(s.usual_events, 1)), {floor}) AS sigma
+    FROM spreads s JOIN figures f ON f.{dimension} = s.{dimension} AND f.bucket = {last}
+    WHERE s.active >= {active} AND s.evidence >= {minimum}
+)
+SELECT counts.*, changed.*
+FROM (SELECT (SELECT count(*) FROM centres) AS found, (SELECT count(*) FROM judged) AS compared) counts
+LEFT JOIN (
+    SELECT *, (value - centre) / sigma AS score, greatest(0, centre - {limit_sigmas} * sigma) AS lower,
+           centre + {limit_sigmas} * sigma AS upper
+    FROM judged
+    WHERE abs(value - centre) > {limit_sigmas} * sigma
+    ORDER BY abs(value - centre) / sigma DESC, {dimension}
+    LIMIT {limit}
+) changed ON true;
+
+-- name: rate_changes
+-- The last bucket's orders among its clicks, beside the rate of all earlier buckets together.
+WITH summed AS ({summed}), figures AS (
+    SELECT {dimension},
+           coalesce(sum(orders) FILTER (WHERE {grain} = {last}), 0)::float8 AS orders,
+           coalesce(sum(clicks) FILTER (WHERE {grain} = {last}), 0)::float8 AS clicks,
+           coalesce(sum(orders) FILTER (WHERE {grain} < {last}), 0)::float8 AS earlier_orders,
+           coalesce(sum(clicks) FILTER (WHERE {grain} < {last}), 0)::float8 AS earlier_clicks,
+           count(*) FILTER (WHERE {grain} < {last} AND clicks > 0) AS active
+    FROM summed
+    WHERE {dimension} IS NOT NULL
+    GROUP BY {dimension}
+), judged AS (
+    SELECT *, orders / clicks AS value, earlier_orders / earlier_clicks AS centre, earlier_clicks AS evidence,
+           sqrt(earlier_orders / earlier_clicks / clicks) AS sigma
+    FROM figures
+    WHERE active >= {active} AND earlier_clicks >= {minimum} AND clicks > 0
+      AND earlier_orders / greatest(earlier_clicks, 1) * clicks >= {expected}
+)
+SELECT counts.*, changed.*
+FROM (SELECT (SELECT count(*) FROM figures) AS found, (SELECT count(*) FROM judged) AS compared) counts
+LEFT JOIN (
+    SELECT *, (value - centre) / sigma AS score, greatest(0, centre - {limit_sigmas} * sigma) AS lower,
+           centre + {limit_sigmas} * sigma AS upper
+    FROM judged
+    WHERE abs(value - centre) > {limit_sigmas} * sigma
+    ORDER BY abs(value - centre) / sigma DESC, {dimension}
+    LIMIT {limit}
+) changed ON true;

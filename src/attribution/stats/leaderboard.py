@@ -1,0 +1,167 @@
+"""Who is best and worst at a metric, as far as the data can tell."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from attribution.adapters.postgres import Row
+from attribution.adapters.rankings import Ranking, Spread, ranked
+from attribution.adapters.stats_sql import Question
+from attribution.adapters.stats_table import StatsTable
+from attribution.domain.measures import Dimension, Sum
+from attribution.domain.money import exponent
+from attribution.domain.programs import Program
+
+from .metrics import METRICS, Metric, Unit, explained, ratio
+
+LESS_IS_BETTER: Final = frozenset({"bot_clicks", "refunds", "commission", "discount", "cost", "cpc", "cpa"})
+RANKABLE: Final = tuple(name for name in METRICS if name != "unique_visitors")
+
+
+class End(StrEnum):
+    BEST = "best"
+    WORST = "worst"
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """By what a ratio's events are counted, how many are enough by default, and how it follows them."""
+
+    of: Sum
+    minimum: int
+    spread: Spread
+    moving: tuple[Sum, ...] = ()
+
+
+_EVIDENCE: Final[Mapping[str, _Evidence]] = {
+    "ctr": _Evidence(Sum.IMPRESSIONS, 1_000, Spread.PROPORTION),
+    "engagement_rate": _Evidence(Sum.REACH, 1_000, Spread.PROPORTION),
+    "conversion_rate": _Evidence(Sum.CLICKS, 100, Spread.PROPORTION),
+    "aov": _Evidence(Sum.ORDERS, 10, Spread.NOTHING),
+    "epc": _Evidence(Sum.CONVERSIONS, 10, Spread.NUMERATOR, (Sum.COMMISSION,)),
+    "cpc": _Evidence(Sum.CLICKS, 100, Spread.DENOMINATOR),
+    "cpa": _Evidence(Sum.CONVERSIONS, 10, Spread.DENOMINATOR),
+    "roas": _Evidence(Sum.ORDERS, 10, Spread.NUMERATOR, (Sum.NET,)),
+    "roi": _Evidence(Sum.ORDERS, 10, Spread.NUMERATOR, (Sum.NET,)),
+}
+_METHODS: Final = {
+    Spread.NOTHING: None,
+    Spread.PROPORTION: "wilson",
+    Spread.NUMERATOR: "byar",
+    Spread.DENOMINATOR: "byar",
+}
+DEFINITION: Final = (
+    "best are those with the greatest lower bound, worst those with the least upper bound (where less is better, the"
+    " other way round) of the interval of 95 %: of ctr, engagement_rate and conversion_rate Wilson's, or, above 1,"
+    " Byar's for the numerator; of epc, roas and roi Byar's for the number of conversions or orders, to which"
+    " commission or revenue is taken to be in proportion; of cpc and cpa Byar's for the denominator; others have none"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderboardQuery:
+    """`minimum`: of what the metric's `evidence` counts; None: the metric's own."""
+
+    start: datetime
+    end: datetime
+    by: Dimension
+    metric: str
+    order: End = End.BEST
+    minimum: int | None = None
+    filters: Mapping[Dimension, Sequence[Any]] = field(default_factory=dict)
+    limit: int = 10
+
+
+class Leaderboards:
+    def __init__(self, table: StatsTable) -> None:
+        self._table = table
+
+    async def query(self, program: Program, query: LeaderboardQuery) -> Mapping[str, Any]:
+        """Raises `MissingRateError` for a cost that cannot be exchanged."""
+        metric, evidence = METRICS[query.metric], _EVIDENCE.get(query.metric)
+        ranking = _ranking(query, metric, evidence)
+        async with self._table.snapshot(program.program_id) as facts:
+            rows = await ranked(facts, _question(program, query, evidence), ranking)
+        zone = ZoneInfo(program.timezone)
+        return {
+            "from": query.start.astimezone(zone),
+            "to": query.end.astimezone(zone),
+            "currency": program.currency,
+            "as_of": facts.as_of,
+            "by": query.by.value,
+            "metric": query.metric,
+            "order": query.order.value,
+            "better": "lower" if query.metric in LESS_IS_BETTER else "higher",
+            "evidence": evidence and evidence.of.value,
+            "minimum": ranking.minimum,
+            "rows": [_row(row, query, metric, evidence, program) for row in rows if row[query.by] is not None],
+            "ranked": rows[0]["ranked"],
+            "too_little_data": rows[0]["found"] - rows[0]["ranked"],
+            "definition": {**explained(query.metric), "ranking": DEFINITION},
+        }
+
+
+def _ranking(query: LeaderboardQuery, metric: Metric, evidence: _Evidence | None) -> Ranking:
+    is_best = query.order is End.BEST
+    less_is_better = query.metric in LESS_IS_BETTER
+    minimum = evidence.minimum if evidence else 0
+    return Ranking(
+        dimension=query.by,
+        numerator=metric.numerator,
+        denominator=metric.denominator,
+        evidence=evidence.of if evidence else None,
+        spread=evidence.spread if evidence else Spread.NOTHING,
+        moving=evidence.moving if evidence else (),
+        by_upper=is_best is less_is_better,
+        descending=is_best is not less_is_better,
+        minimum=minimum if query.minimum is None or evidence is None else query.minimum,
+        limit=query.limit,
+    )
+
+
+def _question(program: Program, query: LeaderboardQuery, evidence: _Evidence | None) -> Question:
+    metric = METRICS[query.metric]
+    sums = {term.sum for term in (*metric.numerator, *metric.denominator)}
+    return Question(
+        program_id=program.program_id,
+        currency=program.currency,
+        gross_margin=program.gross_margin,
+        zone=ZoneInfo(program.timezone),
+        start=query.start,
+        stop=query.end,
+        group_by=(query.by,),
+        filters=query.filters,
+        sums=sums | ({evidence.of} if evidence else set()),
+    )
+
+
+def _row(
+    row: Row, query: LeaderboardQuery, metric: Metric, evidence: _Evidence | None, program: Program
+) -> Mapping[str, Any]:
+    sums = {term.sum: row[term.sum] for term in (*metric.numerator, *metric.denominator)}
+    method = _METHODS[evidence.spread] if evidence else None
+    if method == "wilson" and row["numerator"] > row["denominator"]:
+        method = "byar"
+    money = metric.unit is Unit.MONEY
+
+    def figure(value: float | None) -> str | None:
+        scale = -exponent(program.currency) if money else 0
+        return None if value is None else ratio(Decimal(value).scaleb(scale), Decimal(1))
+
+    return {
+        query.by.value: str(row[query.by]),
+        "value": metric.value(sums, program.currency, program.gross_margin),
+        "interval": {"method": method, "lower": figure(row["lower"]), "upper": figure(row["upper"])}
+        if method
+        else None,
+        "evidence": _plain(row[evidence.of]) if evidence else None,
+        "sums": {name.value: _plain(value) for name, value in sums.items()},
+    }
+
+
+def _plain(value: Decimal | int) -> int | float:
+    return int(value) if value == int(value) else float(value)

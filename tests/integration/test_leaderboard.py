@@ -1,0 +1,298 @@
+"""Who is best, and what changed: beside plain Python over the sums of the slow reference, and worked by hand."""
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import pytest_asyncio
+from tests.integration.test_stats import click, load, sale, world_of
+from tests.support.api import Api, assert_problem
+from tests.support.facts import random_facts
+from tests.support.reference import WHOLE
+from tests.support.reference_stats import Question, count
+from tests.support.worlds import found_foreign_program, random_world
+
+from attribution.adapters.postgres import Database
+from attribution.adapters.stats_table import StatsTable
+from attribution.domain.ids import ProgramId
+from attribution.domain.measures import Dimension
+from attribution.domain.programs import Program
+from attribution.settings import Settings
+from attribution.stats.changes import Changes, ChangesQuery, Changing
+from attribution.stats.leaderboard import RANKABLE, End, LeaderboardQuery, Leaderboards
+
+START, END = datetime(2026, 3, 20, tzinfo=UTC), datetime(2026, 4, 20, tzinfo=UTC)
+Z = 1.959964
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(Settings(database_url=database_url))
+    async with database.connection() as connection:
+        await found_foreign_program(connection)
+    yield database
+    await database.close()
+
+
+def programme(number: int = 1) -> Program:
+    return Program(ProgramId(number), f"programme-{number}", "EUR", "UTC", "click_id")
+
+
+async def lead(database: Database, by: str, metric: str, program: int = 1, **fields: Any) -> Mapping[str, Any]:
+    query = LeaderboardQuery(**{"start": START, "end": END} | fields, by=Dimension(by), metric=metric)
+    return await Leaderboards(StatsTable(database)).query(programme(program), query)
+
+
+def byar(events: float) -> tuple[float, float]:
+    """Breslow and Day 1987, equation 2.13: limits of a Poisson count."""
+    more = events + 1
+    least = events * (1 - 1 / (9 * events) - Z / (3 * math.sqrt(events))) ** 3 if events else 0
+    return max(0.0, least), more * (1 - 1 / (9 * more) + Z / (3 * math.sqrt(more))) ** 3
+
+
+def wilson(hits: float, of: float) -> tuple[float, float]:
+    """Wilson 1927: the shares p whose score test at `hits` / `of` does not reject, found by bisection."""
+    share = hits / of
+
+    def edge(inside: float, outside: float) -> float:
+        for _ in range(200):
+            p = (inside + outside) / 2
+            fits = abs(share - p) <= Z * math.sqrt(p * (1 - p) / of)
+            inside, outside = (p, outside) if fits else (inside, p)
+        return inside
+
+    return edge(share, 0.0), edge(share, 1.0)
+
+
+def interval(metric: str, sums: Mapping[str, float]) -> tuple[float, float, float] | None:
+    """The value and its limits; None without evidence or denominator."""
+    cost, net = sums["costs_minor"] + sums["commission_minor"], sums["net_minor"]
+    clicks, orders, conversions = sums["clicks"], sums["orders"], sums["conversions"]
+    engagements = sum(sums[name] for name in ("likes", "comments", "shares", "saves", "link_taps"))
+    proportions = {
+        "conversion_rate": (orders, clicks),
+        "ctr": (clicks, sums["impressions"]),
+        "engagement_rate": (engagements, sums["reach"]),
+    }
+    if metric in proportions:
+        hits, of = proportions[metric]
+        if of <= 0:
+            return None
+        low, high = wilson(hits, of) if 0 <= hits <= of else (limit / of for limit in byar(hits))
+        return hits / of, low, high
+    if metric in ("cpc", "cpa"):
+        events = clicks if metric == "cpc" else conversions
+        least, greatest = byar(events) if events else (0, 0)
+        return (
+            (cost / events / 100, cost / greatest / 100, cost / least / 100 if least else math.inf)
+            if events
+            else None
+        )
+    if metric in ("roas", "roi"):
+        if not orders or not cost:
+            return None
+        fixed = cost if metric == "roi" else 0
+        low, high = ((net * limit / orders - fixed) / cost for limit in byar(orders))
+        return (net - fixed) / cost, low, high
+    totals = {"clicks": clicks, "orders": orders, "revenue": net / 100, "cost": cost / 100}
+    return (totals[metric],) * 3
+
+
+COST = ("costs_minor", "commission_minor")
+ASKED = {
+    "clicks": ("clicks",),
+    "orders": ("orders",),
+    "revenue": ("net_minor",),
+    "cost": COST,
+    "conversion_rate": ("orders", "clicks"),
+    "ctr": ("clicks", "impressions"),
+    "engagement_rate": ("likes", "comments", "shares", "saves", "link_taps", "reach"),
+    "cpc": (*COST, "clicks"),
+    "cpa": (*COST, "conversions"),
+    "roas": (*COST, "net_minor", "orders"),
+    "roi": (*COST, "net_minor", "orders"),
+}
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_leaderboard_is_the_references(database: Database, seed: int) -> None:
+    """Same rows, values and limits, ordered by the bound that data can vouch for, from either end."""
+    rng = random.Random(seed)  # noqa: S311
+    world, facts = random_world(seed), random_facts(seed)
+    await load(database, 1, world, facts=facts)
+    for metric, asked in ASKED.items():
+        by = rng.choice(("influencer", "campaign", "channel", "link", "post"))
+        counted = count(world.world, Question("EUR", ZoneInfo("UTC"), START, END, [by], sums=asked), facts)
+        expected: dict[str, tuple[float, float, float]] = {}
+        for (name,), sums in counted.items():
+            plain = {key: value / WHOLE if key in ("orders", "conversions") else value for key, value in sums.items()}
+            known = interval(metric, defaultdict(float, plain)) if name is not None else None
+            if known is not None:
+                expected[str(name)] = known
+        for order in End:
+            answer = await lead(database, by, metric, order=order, minimum=0, limit=50)
+            rows = {row[by]: row for row in answer["rows"]}
+            assert rows.keys() == expected.keys(), (metric, by)
+            better_is_less = answer["better"] == "lower"
+            bounds = []
+            for name, row in rows.items():
+                value, low, high = expected[name]
+                assert float(row["value"]) == pytest.approx(value, abs=1e-6), (metric, by, name)
+                if row["interval"] is not None:
+                    shown = [row["interval"][end] for end in ("lower", "upper")]
+                    assert [math.inf if end is None else float(end) for end in shown] == pytest.approx(
+                        [low, high], rel=1e-5, abs=1e-6
+                    ), (metric, by, name)
+                bounds.append(high if (order is End.BEST) is better_is_less else low)
+            descending = (order is End.BEST) is not better_is_less
+            assert bounds == pytest.approx(sorted(bounds, reverse=descending)), (metric, by, order)
+
+
+def of_link(link: int, clicks: int, orders: int) -> tuple[list[Any], list[Any]]:
+    taps = [click(f"2026-03-21T10:{n // 60:02}:{n % 60:02}Z", link, f"l{link}v{n}") for n in range(clicks)]
+    sales = [sale(f"L{link}-{n}", "2026-03-22T10:00:00Z", 1_000, visitor_id=f"l{link}v{n}") for n in range(orders)]
+    return taps, sales
+
+
+async def test_one_in_two_does_not_lead(database: Database) -> None:
+    """docs/reports.md: 1 of 2 clicks bought, or 30 of 200: by Wilson's lower bound 0.0945 and 0.1072."""
+    (few, one), (many, thirty) = of_link(1, 2, 1), of_link(2, 200, 30)
+    await load(database, 1, world_of(few + many, one + thirty))
+    board = await lead(database, "influencer", "conversion_rate", minimum=0)
+    assert [row["influencer"] for row in board["rows"]] == ["2", "1"]
+    assert [row["value"] for row in board["rows"]] == ["0.150000", "0.500000"]
+    assert [row["interval"]["lower"][:6] for row in board["rows"]] == ["0.1071", "0.0945"]
+    assert board["rows"][1]["sums"] == {"orders": 1, "clicks": 2}
+    enough = await lead(database, "influencer", "conversion_rate")
+    assert ([row["influencer"] for row in enough["rows"]], enough["minimum"]) == (["2"], 100)
+    assert (enough["ranked"], enough["too_little_data"]) == (1, 1)
+    nothing = await lead(database, "code", "conversion_rate")
+    assert (nothing["rows"], nothing["ranked"], nothing["too_little_data"]) == ([], 0, 0)
+
+
+async def changes_of(database: Database, by: str, metric: Changing, at: datetime, **fields: Any) -> Mapping[str, Any]:
+    query = ChangesQuery(at, Dimension(by), metric, **fields)
+    return await Changes(StatsTable(database)).query(programme(), query)
+
+
+def days_of_clicks(link: int, counts: Sequence[int]) -> list[Any]:
+    first = datetime(2026, 3, 1, 10, tzinfo=UTC)
+    return [
+        click((first + timedelta(days=day, seconds=n)).isoformat(), link, f"l{link}d{day}n{n}")
+        for day, number in enumerate(counts)
+        for n in range(number)
+    ]
+
+
+async def test_what_left_its_own_range(database: Database) -> None:
+    """docs/reports.md: days of 10 12 9 11 10 13 10 11, then 40: centre 10.5, sigma 3.24, the range to 21.84."""
+    at = datetime(2026, 3, 10, 9, tzinfo=UTC)
+    steady, jumped = [10, 12, 9, 11, 10, 13, 10, 11], 40
+    clicks = (
+        days_of_clicks(1, [*steady, jumped]) + days_of_clicks(2, [*steady, 12]) + days_of_clicks(3, [0] * 8 + [50])
+    )
+    await load(database, 1, world_of(clicks))
+    answer = await changes_of(database, "influencer", Changing.CLICKS, at)
+    [row] = answer["rows"]
+    assert (row["influencer"], row["value"], row["centre"], row["sigma"]) == ("1", 40, 10.5, 3.24)
+    assert (row["lower"], row["upper"], row["score"], row["evidence"]) == (0, 21.84, 9.1, 86)
+    assert (answer["compared"], answer["too_little_data"]) == (2, 0)
+    assert (answer["from"].isoformat(), answer["earlier_from"].isoformat()) == (
+        "2026-03-09T00:00:00+00:00", "2026-03-01T00:00:00+00:00",
+    )  # fmt: skip
+    assert answer["complete"] is False
+    few = await changes_of(database, "influencer", Changing.CLICKS, at, minimum=87)
+    assert (few["rows"], few["compared"], few["too_little_data"]) == ([], 0, 2)
+
+
+@pytest.mark.parametrize("metric", list(Changing))
+@pytest.mark.parametrize("seed", range(4))
+async def test_changes_are_the_references(database: Database, metric: Changing, seed: int) -> None:
+    """Of random days: those outside the range that plain Python computes, with its numbers."""
+    rng = random.Random(seed)  # noqa: S311
+    at = datetime(2026, 3, 10, tzinfo=UTC)
+    days: dict[str, list[tuple[int, int, int]]] = {"1": [], "2": []}
+    clicks, sales = [], []
+    for link, name in ((1, "1"), (2, "2")):
+        usual = rng.choice((3, 12, 20))
+        counts = [max(0, round(rng.gauss(usual, 2))) for _ in range(8)] + [rng.choice((0, usual, 5 * usual))]
+        taps = days_of_clicks(link, counts)
+        clicks += taps
+        for day in range(9):
+            number = rng.choice((0, 1, counts[day] // 2, counts[day])) if counts[day] else 0
+            cents = rng.choice((100, 999))
+            days[name].append((counts[day], number, number * cents))
+            moment = (datetime(2026, 3, 1, 20, tzinfo=UTC) + timedelta(days=day)).isoformat()
+            sales += [
+                sale(f"{name}-{day}-{n}", moment, cents, visitor_id=f"l{link}d{day}n{n}") for n in range(number)
+            ]
+    await load(database, 1, world_of(clicks, sales))
+    answer = await changes_of(database, "influencer", metric, at, minimum=5)
+    found = {row["influencer"]: row for row in answer["rows"]}
+    for name, history in days.items():
+        expected = outside(metric, history)
+        assert (name in found) == (expected is not None), (name, history)
+        if expected is not None:
+            shown = [float(found[name][key]) for key in ("value", "centre", "sigma")]
+            assert shown == pytest.approx(expected, abs=0.006), (name, history)
+
+
+def outside(metric: Changing, days: Sequence[tuple[int, int, int]]) -> tuple[float, float, float] | None:
+    *earlier, (clicks, orders, cents) = days
+    if metric is Changing.CONVERSION_RATE:
+        all_clicks, all_orders = sum(day[0] for day in earlier), sum(day[1] for day in earlier)
+        if sum(day[0] > 0 for day in earlier) < 4 or all_clicks < 5 or all_orders * clicks < 5 * all_clicks:
+            return None
+        value, centre = orders / clicks, all_orders / all_clicks
+        sigma, width = math.sqrt(centre / clicks), 3.0
+    else:
+        counted, of = (0, clicks) if metric is Changing.CLICKS else (2, cents)
+        events = [day[0 if metric is Changing.CLICKS else 1] for day in earlier]
+        if sum(number > 0 for number in events) < 4 or sum(events) < 5:
+            return None
+        values = [day[counted] for day in earlier]
+        value, centre, width = of, median(values), 3.5
+        deviation = median(abs(v - centre) for v in values)
+        sigma = max(1.4826 * deviation, centre / math.sqrt(max(median(events), 1)), 1)
+        if abs(value - centre) <= width * sigma:
+            return None
+        unit = 100 if metric is Changing.REVENUE else 1
+        return value / unit, centre / unit, sigma / unit
+    return (value, centre, sigma) if abs(value - centre) > width * sigma else None
+
+
+async def test_what_cannot_be_asked_is_named(api: Api) -> None:
+    board = {"by": "influencer", "metric": "roi"}
+    assert (await api.ask("GET", "/v1/reports/leaderboard", params=board)).json()["rows"] == []
+    for parameter, value in (
+        ("by", "planet"), ("metric", "luck"), ("metric", "unique_visitors"), ("order", "middle"), ("minimum", "-1"),
+        ("limit", "0"), ("from", "yesterday"), ("from", "2999-01-01"), ("planet", "mars"), ("format", "xml"),
+        ("to", "0001-01-01"),
+    ):  # fmt: skip
+        response = await api.ask("GET", "/v1/reports/leaderboard", params=board | {parameter: value})
+        assert_problem(response, 422, "query", parameter)
+    change = {"by": "post", "metric": "clicks"}
+    assert (await api.ask("GET", "/v1/reports/changes", params=change)).json()["compared"] == 0
+    for parameter, value in (
+        ("by", "channel"),
+        ("metric", "roi"),
+        ("grain", "hour"),
+        ("to", "1970-01-02"),
+        ("to", "x"),
+    ):
+        response = await api.ask("GET", "/v1/reports/changes", params=change | {parameter: value})
+        assert_problem(response, 422, "query", parameter)
+    as_csv = await api.ask("GET", "/v1/reports/leaderboard", params=board | {"format": "csv"})
+    assert (as_csv.status_code, as_csv.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+
+
+def test_all_metrics_but_one_can_be_ranked() -> None:
+    """Distinct visitors are not summed."""
+    assert "unique_visitors" not in RANKABLE
+    assert "roi" in RANKABLE
