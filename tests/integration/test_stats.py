@@ -16,6 +16,7 @@ from tests.support.facts import Facts, dress_clicks, random_facts, store_facts
 from tests.support.reference import WHOLE, Click, Code, Link, World
 from tests.support.reference_stats import ALL, Question, Sums, count
 from tests.support.worlds import (
+    MODELS,
     TOKENS,
     RandomWorld,
     found_foreign_program,
@@ -33,11 +34,13 @@ from attribution.adapters.stats_sql import NONE
 from attribution.adapters.stats_sql import Question as StatsQuestion
 from attribution.adapters.stats_table import StatsRow, StatsTable
 from attribution.adapters.stats_table import Sums as StatsSums
+from attribution.conversions.attributor import judge
 from attribution.domain.click_id import make_click_id
 from attribution.domain.conversions import ConversionMessage, ConversionStatus
 from attribution.domain.ids import ProgramId
 from attribution.domain.instants import to_us
 from attribution.domain.measures import GRAINS, IDS, By, Dimension, Sum
+from attribution.domain.models import Model
 from attribution.domain.periods import bucket_start
 from attribution.domain.programs import Program
 from attribution.settings import Settings
@@ -127,7 +130,7 @@ def question(rng: random.Random, zone: str, group_by: Sequence[str]) -> Question
         sums.add("clicks")
     return Question(
         "EUR", ZoneInfo(zone), *rng.choice((YEAR, (start, end))), group_by, filters, sums,
-        by_click=rng.random() < 0.3,
+        by_click=rng.random() < 0.3, model=rng.choice((None, *MODELS)) if rng.random() < 0.5 else None,
     )  # fmt: skip
 
 
@@ -147,7 +150,9 @@ async def test_sums_are_those_counted_by_hand(database: Database, seed: int) -> 
     for group_by in groupings:
         asked = question(rng, zone, group_by)
         whole = replace(asked, group_by=())
-        async with table.snapshot(ProgramId(1)) as found:
+        async with table.snapshot(ProgramId(1), judging=asked.model is not None) as found:
+            if asked.model is not None:
+                await found.judge_again(judge, Model(asked.model), asked_of_table(asked), asked.start)
             rows = await found.rows(asked_of_table(asked))
             [totals] = await found.rows(asked_of_table(whole))
         expected = {labels: counted(sums, asked) for labels, sums in count(world.world, asked, facts).items()}
@@ -166,7 +171,7 @@ def asked_of_table(asked: Question) -> StatsQuestion:
     return StatsQuestion(
         ProgramId(1), asked.currency, Decimal(1), asked.zone, asked.start, asked.end,
         [Dimension(name) for name in asked.group_by], filters, {Sum(name) for name in asked.sums},
-        By.CLICK if asked.by_click else By.CONVERSION,
+        By.CLICK if asked.by_click else By.CONVERSION, asked.model is not None,
     )  # fmt: skip
 
 
@@ -221,7 +226,7 @@ async def ask(database: Database, *group_by: str, program: int = 1, **fields: An
     query = StatsQuery(group_by=[Dimension(name) for name in group_by], **period, **fields)
     zone = fields.get("zone", BERLIN)
     programme = Program(ProgramId(program), f"programme-{program}", "EUR", zone, "click_id", margin)
-    return await Stats(StatsTable(database)).query(programme, query)
+    return await Stats(StatsTable(database), judge).query(programme, query)
 
 
 async def test_the_answer_says_what_was_asked_and_how_it_was_counted(database: Database) -> None:

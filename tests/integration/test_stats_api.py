@@ -1,10 +1,18 @@
 """/v1/stats: what is asked is checked before it is answered."""
 
+from datetime import UTC, datetime
+
 import pytest
 from tests.support.api import Api, assert_problem
+from tests.support.batches import batch_of
 
+from attribution.adapters.click_table import ClickTable
 from attribution.adapters.credit_table import CreditTable
 from attribution.conversions.attributor import Attributor, AttributorPolicy
+from attribution.domain.click_id import make_click_id
+from attribution.domain.clicks import AgentClass, Click
+from attribution.domain.ids import ClickId, InfluencerId, LinkId, ProgramId
+from attribution.domain.instants import to_us
 
 WRONG = (
     ("day", "x"),
@@ -26,7 +34,7 @@ WRONG = (
     ("limit", "0"),
     ("cursor", "-"),
     ("cursor", "LTU"),
-    ("model", "linear"),
+    ("model", "markov"),
     ("planet", "mars"),
 )
 
@@ -91,3 +99,37 @@ async def test_csv_has_a_line_a_row_and_the_next_page_in_its_head(api: Api) -> N
     assert "next" not in following.links
     negotiated = await api.ask("GET", "/v1/stats", params=asked, headers={"Accept": "text/csv"})
     assert negotiated.text.splitlines()[0] == "code,orders,revenue"
+
+
+async def test_another_model_divides_the_same_revenue_otherwise(api: Api) -> None:
+    """And keeps nothing of it."""
+    at = [datetime(2026, 11, day, tzinfo=UTC) for day in (18, 19)]
+    influencers = [await api.make("influencers", name=name) for name in ("Anna", "Bella")]
+    for influencer, moment in zip(influencers, at, strict=True):
+        link = await api.make("links", destination="https://shop.example/", influencer_id=influencer["id"])
+        click = Click(
+            ClickId(make_click_id(to_us(moment), bytes(8))), ProgramId(1), LinkId(int(link["id"])),
+            InfluencerId(int(influencer["id"])), None, None, None, AgentClass.BROWSER, "v",
+        )  # fmt: skip
+        await ClickTable(api.database).store(batch_of([click]), [], [])
+    order = {
+        "order_id": "1",
+        "ordered_at": "2026-11-20T10:00:00Z",
+        "currency": "USD",
+        "amount": "5",
+        "visitor_id": "v",
+    }
+    await api.ask("POST", "/v1/orders", order)
+    await Attributor(CreditTable(api.database), AttributorPolicy(10, 0.1)).step()
+
+    async def revenues(**parameters: str) -> list[str]:
+        asked = {"from": "2026-11-01", "to": "2026-12-01", "group_by": "influencer", "metrics": "clicks,revenue"}
+        answer = (await api.ask("GET", "/v1/stats", params=asked | parameters)).json()
+        assert answer["model"] == parameters.get("model", "recorded")
+        assert answer["totals"]["revenue"] == "5.00"
+        return [row["revenue"] for row in answer["rows"]]
+
+    assert await revenues() == ["0.00", "5.00"]
+    assert await revenues(model="first_touch") == ["5.00", "0.00"]
+    assert await revenues(model="linear", compare="previous") == ["2.50", "2.50"]
+    assert await revenues(model="recorded") == ["0.00", "5.00"]

@@ -19,6 +19,7 @@ from attribution.adapters.refund_events import RefundTable
 from attribution.adapters.stats_table import StatsTable
 from attribution.api.app import build_api
 from attribution.api.services import Readiness, Services
+from attribution.conversions.attributor import judge
 from attribution.conversions.reader import ConversionReader
 from attribution.domain.click_id import ClickTokens
 from attribution.domain.conversions import Acceptance
@@ -119,7 +120,7 @@ async def running_api(database_url: str) -> AsyncIterator[Api]:
             refunds=RefundTable(database),
             clicks=clicks,
             credits=ConversionReader(CreditTable(database), tokens),
-            stats=Stats(StatsTable(database)),
+            stats=Stats(StatsTable(database), judge),
             ledger=Ledger(LedgerTable(database), StreamCensus(open_redis(settings), settings.stream_partitions)),
             readiness=_ready,
             metrics=lambda: b"# metrics\n",

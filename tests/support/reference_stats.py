@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from fractions import Fraction
 from math import floor
 from zoneinfo import ZoneInfo
 
 from .facts import TOTALS, Cost, Facts, dress
-from .reference import Judged, Order, World, fold, judge_all
+from .reference import Judged, Order, Version, World, fold, judge_all
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Label = str | datetime | None
@@ -35,6 +35,7 @@ class Question:
     filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sums: Collection[str] = ALL
     by_click: bool = False
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _clicks(world: World, facts: Facts) -> Iterator[Fact]:
 
 def _credits(world: World, question: Question, facts: Facts) -> Iterator[Fact]:
     landed = {click.click_id for click in world.clicks}
-    for judged in judge_all(world).values():
+    for judged in judge_all(_under(world, question.model)).values():
         order = judged.order
         customer = _new_or_returning(order, world)
         for to, part in judged.credits.items() if not order.cancelled else ():
@@ -119,6 +120,13 @@ def _credits(world: World, question: Question, facts: Facts) -> Iterator[Fact]:
             if purchase and order.currency == question.currency:
                 add |= {"gross_minor": part.gross, "net_minor": part.net, "discount_minor": part.discount}
             yield Fact(_moment(judged, to.click_id, question), labels, add)
+
+
+def _under(world: World, model: str | None) -> World:
+    """Every rule with this model, and where there is none, the market's with it."""
+    if model is None:
+        return world
+    return replace(world, rules=[Version(0, {}, model), *(replace(rule, model=model) for rule in world.rules)])
 
 
 def _moment(judged: Judged, click_id: bytes | None, question: Question) -> datetime:

@@ -39,8 +39,9 @@ class Order:
 class Question:
     """`filters`: ids as integers, months to hours as the instants where they begin, all others text; `NONE` for null.
 
-    `by`: the moment of credits. `buckets`: one row of the dimensions of time asked for each that stands in the answer
-    even where it is empty, for every group of the other dimensions. `limit` None: all rows.
+    `by`: the moment of credits. `is_judged_again`: they are those of `judged_credits`.
+    `buckets`: of the dimensions of time asked, those that stand in the answer even where they are empty, for every
+    group of the other dimensions. `limit` None: all rows.
     """
 
     program_id: ProgramId
@@ -53,6 +54,7 @@ class Question:
     filters: Mapping[Dimension, Sequence[Any]]
     sums: Collection[Sum]
     by: By = By.CONVERSION
+    is_judged_again: bool = False
     buckets: Sequence[Mapping[Dimension, datetime]] = ()
     order: Order | None = None
     limit: int | None = None
@@ -188,6 +190,7 @@ class _Composer:
         return self._fill(
             "credits",
             CREDITS,
+            entries="judged_credits" if asked.is_judged_again else "credit_entries",
             at=_SQL["at_touch" if asked.by is By.CLICK else "at_conversion"],
             touches=_SQL["touches"] if set(AUDIENCE) & set(asked.dimensions) else "",
             customers=_SQL["new_or_returning" if tells_customers else "any_customer"],

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from attribution.domain.fx import minor_rate
 from attribution.domain.ids import ProgramId
 from attribution.domain.instants import EPOCH
-from attribution.domain.measures import IDS, Dimension, Sum
+from attribution.domain.measures import IDS, By, Dimension, Sum
+from attribution.domain.models import Model
 
 from .fx_rate_table import rate_book
+from .judged_credits import FOREVER, Judge, judge_again
 from .postgres import Database, Row
 from .statements import statements
 from .stats_sources import COSTS
@@ -53,9 +55,12 @@ class StatsTable:
         self._database = database
 
     @asynccontextmanager
-    async def snapshot(self, program_id: ProgramId) -> AsyncIterator["StatsFacts"]:
-        """One state of the database, so that all that is read of it belongs together."""
-        async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
+    async def snapshot(self, program_id: ProgramId, *, judging: bool = False) -> AsyncIterator["StatsFacts"]:
+        """One state of the database, so that all that is read of it belongs together.
+
+        `judging`: for who will `judge_again`, which writes what it finds to a table of its own.
+        """
+        async with self._database.transaction(isolation="repeatable_read", readonly=not judging) as connection:
             as_of = await connection.fetchval(_SQL["as_of"], program_id)
             zone = await connection.fetchval(_SQL["zone"], program_id)
             yield StatsFacts(connection, as_of or EPOCH, zone)
@@ -68,6 +73,14 @@ class StatsFacts:
         self.as_of = as_of
         """All that was accepted before it is in the sums."""
         self.visitors_are_estimated = False
+
+    async def judge_again(self, judge: Judge, model: Model, question: Question, start: datetime) -> None:
+        """All conversions that can count for the question, from `start`: for questions that are `is_judged_again`.
+
+        Counted by its touch, a conversion may be any time after the period.
+        """
+        stop = question.stop if question.by is By.CONVERSION else FOREVER
+        await judge_again(self._connection, judge, model, question.program_id, start, stop)
 
     async def rows(self, question: Question) -> list[StatsRow]:
         """Raises `MissingRateError` for a cost in a currency that has no rate on its day."""

@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from attribution.adapters.stats_sql import NONE
 from attribution.domain.clicks import Channel
 from attribution.domain.measures import IDS, By, Dimension
+from attribution.domain.models import Model
 from attribution.domain.periods import Grain, bucket_start
 from attribution.domain.rfc3339 import parse_instant
 from attribution.errors import FieldError, InvalidInputError
 from attribution.stats.metrics import METRICS
-from attribution.stats.query import StatsQuery
+from attribution.stats.query import RECORDED, StatsQuery
 
 from .auth import ProgramOf
 from .fields import object_id
@@ -102,6 +103,12 @@ def _sort(text: str | None, sortable: Sequence[str]) -> tuple[str | None, bool]:
     if name not in sortable:
         raise _invalid("sort", f"is none of {', '.join(sortable)}, which may have a minus before it")
     return name, text.startswith("-")
+
+
+def _model(text: str) -> Model | None:
+    if text not in (RECORDED, *Model):
+        raise _invalid("model", f"is none of {', '.join((RECORDED, *Model))}")
+    return None if text == RECORDED else Model(text)
 
 
 def _offset(cursor: str | None) -> int:
@@ -247,6 +254,7 @@ async def _query(
     group_by: Annotated[str | None, Query(max_length=500)] = None,
     metrics: Annotated[str | None, Query(max_length=500)] = None,
     by: Annotated[By, Query()] = By.CONVERSION,
+    model: Annotated[str, Query(max_length=64)] = RECORDED,
     fill: Annotated[bool | None, Query()] = None,
     compare: Annotated[Literal["previous"] | None, Query()] = None,
     sort: Annotated[str | None, Query(max_length=64)] = None,
@@ -268,6 +276,7 @@ async def _query(
         metrics=wanted,
         filters=filters.values_in(zone),
         by=by,
+        model=_model(model),
         fill=fill,
         compare=compare is not None,
         sort=name,

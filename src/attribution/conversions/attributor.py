@@ -13,6 +13,7 @@ from attribution import metrics
 from attribution.adapters.credit_table import CreditFacts, CreditSession, CreditTable, StoredConversion
 from attribution.domain.attribution import Attribution, Status, Touch, attribute
 from attribution.domain.ids import ConversionId
+from attribution.domain.models import Model
 from attribution.domain.rules import Judgement
 from attribution.errors import AttributionError
 
@@ -105,12 +106,17 @@ def _parts(conversions: Sequence[StoredConversion]) -> list[list[StoredConversio
     return parts
 
 
-async def judge(facts: CreditFacts, conversions: Sequence[StoredConversion]) -> list[Attribution]:
-    """By what is known now, and the rule each is bound to or, unbound, the one in force at its instant."""
+async def judge(
+    facts: CreditFacts, conversions: Sequence[StoredConversion], model: Model | None = None
+) -> list[Attribution]:
+    """By what is known now, and the rule each is bound to or, unbound, the one in force at its instant.
+
+    `model`: in place of the rule's.
+    """
     books = await facts.rule_books(c.program_id for c in conversions)
     codes = await facts.code_histories(conversions)
     judgements = [
-        books[c.program_id].judgement(c.type, c.facts.occurred_at_us, c.bound_at_us, c.recomputation_id)
+        books[c.program_id].judgement(c.type, c.facts.occurred_at_us, c.bound_at_us, c.recomputation_id).under(model)
         for c in conversions
     ]
     since = [since_us(c, judgement) for c, judgement in zip(conversions, judgements, strict=True)]

@@ -144,8 +144,7 @@ class ConversionReader:
         judgement = book.judgement(
             conversion.type, conversion.facts.occurred_at_us, conversion.bound_at_us, conversion.recomputation_id
         )
-        if model is not None:
-            judgement = replace(judgement, rule=replace(judgement.rule, model=model))
+        judgement = judgement.under(model)
         history = (await facts.code_histories([conversion]))[conversion.program_id]
         codes = history.book(conversion.facts.discount_codes, conversion.bound_at_us)
         named = await facts.named_clicks([conversion])

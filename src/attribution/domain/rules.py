@@ -140,6 +140,10 @@ class Judgement:
     conversion_type: str
     campaign_windows_us: Mapping[CampaignId, int] = field(default_factory=dict)
 
+    def under(self, model: Model | None) -> "Judgement":
+        """With this model in place of the rule's; None: as it is."""
+        return self if model is None else replace(self, rule=replace(self.rule, model=model))
+
     def window_us(self, campaign_id: CampaignId | None) -> int:
         """The campaign's for the type, else the rule's for the type, else the rule's default, else 30 days."""
         if campaign_id is not None and campaign_id in self.campaign_windows_us:

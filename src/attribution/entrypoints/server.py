@@ -23,6 +23,7 @@ from attribution.adapters.refund_events import RefundTable
 from attribution.adapters.stats_table import StatsTable
 from attribution.api.app import build_api
 from attribution.api.services import Services
+from attribution.conversions.attributor import judge
 from attribution.conversions.reader import ConversionReader
 from attribution.domain.click_id import ClickTokens
 from attribution.redirect.address import AddressKeeper
@@ -118,7 +119,7 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> Application
         refunds=RefundTable(database),
         clicks=importer,
         credits=ConversionReader(CreditTable(database), tokens),
-        stats=Stats(StatsTable(database)),
+        stats=Stats(StatsTable(database), judge),
         ledger=Ledger(LedgerTable(database), StreamCensus(redis, settings.stream_partitions)),
         readiness=ReadinessCheck(database, links, recorder),
         metrics=metrics.exposition,

@@ -1,15 +1,20 @@
 """What a brand asks of its programme, and the answer in the contract's shape."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from attribution.adapters.judged_credits import Judge
+from attribution.adapters.stats_sources import CREDITS
 from attribution.adapters.stats_sql import Order, Question
-from attribution.adapters.stats_table import StatsRow, StatsTable, Sums
+from attribution.adapters.stats_table import StatsFacts, StatsRow, StatsTable, Sums
 from attribution.adapters.visitor_sketches import STANDARD_ERROR
 from attribution.domain.measures import GRAINS, By, Dimension, Sum
+from attribution.domain.models import Model
 from attribution.domain.periods import Span
 from attribution.domain.programs import Program
 from attribution.domain.series import BUCKETS_MAX, buckets_of, has_too_many, period_before
@@ -17,6 +22,9 @@ from attribution.errors import FieldError, InvalidInputError
 
 from .comparison import PeriodBefore, compared
 from .metrics import METRICS, explained
+
+RECORDED: Final = "recorded"
+"""As the answer's model: each credit as its rule gave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,8 @@ class StatsQuery:
     metrics: Sequence[str] = tuple(METRICS)
     filters: Mapping[Dimension, Sequence[Any]] = field(default_factory=dict)
     by: By = By.CONVERSION
+    model: Model | None = None
+    """None: credits as they are recorded."""
     fill: bool | None = None
     compare: bool = False
     """With the period before."""
@@ -42,14 +52,17 @@ class StatsQuery:
 
 
 class Stats:
-    def __init__(self, table: StatsTable) -> None:
+    def __init__(self, table: StatsTable, judge: Judge) -> None:
         self._table = table
+        self._judge = judge
+        # Each holds a connection for as long as the conversions of its period need.
+        self._judging = asyncio.Semaphore(1)
 
     async def query(self, program: Program, query: StatsQuery) -> Mapping[str, Any]:
         """Raises `InvalidInputError`, and `MissingRateError` for a cost that cannot be exchanged."""
         question = _question(program, query)
         before = _before(question) if query.compare else None
-        async with self._table.snapshot(program.program_id) as facts:
+        async with self._facts(query, question, before) as facts:
             rows, more = _page(query, question, await facts.rows(question))
             [total] = await facts.rows(_whole(question))
             others = await facts.other_currencies(question)
@@ -69,7 +82,7 @@ class Stats:
             "previous_period": before and {"from": before.start.astimezone(zone), "to": before.stop.astimezone(zone)},
             "timezone": program.timezone,
             "currency": program.currency,
-            "model": "recorded",
+            "model": query.model or RECORDED,
             "by": query.by.value,
             "as_of": facts.as_of,
             "rows": [_labelled(row, zone) | measured for row, measured in zip(rows, table, strict=True)],
@@ -85,6 +98,17 @@ class Stats:
             ],
             "next_offset": query.offset + query.limit if more else None,
         }
+
+    @asynccontextmanager
+    async def _facts(self, query: StatsQuery, question: Question, before: Span | None) -> AsyncIterator[StatsFacts]:
+        program_id = question.program_id
+        if query.model is None or not question.asks(CREDITS):
+            async with self._table.snapshot(program_id) as facts:
+                yield facts
+            return
+        async with self._judging, self._table.snapshot(program_id, judging=True) as facts:
+            await facts.judge_again(self._judge, query.model, question, before.start if before else question.start)
+            yield facts
 
 
 def _question(program: Program, query: StatsQuery) -> Question:
@@ -106,6 +130,7 @@ def _question(program: Program, query: StatsQuery) -> Question:
         filters=query.filters,
         sums=sums,
         by=query.by,
+        is_judged_again=query.model is not None,
         buckets=_buckets(query, zone),
         order=None if whole else _order(query),
         limit=None if whole else query.limit + 1,

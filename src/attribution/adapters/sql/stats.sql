@@ -97,7 +97,7 @@ SELECT {groups}
 FROM (
     SELECT {at} AS at, c.type AS kind, c.currency, e.weight, e.gross_minor, e.net_minor, e.discount_minor{columns}
     FROM conversions c
-    JOIN credit_entries e USING (program_id, conversion_id) {touches} {customers}
+    JOIN {entries} e USING (program_id, conversion_id) {touches} {customers}
     -- No touch is after its conversion.
     WHERE c.program_id = {program} AND c.occurred_at >= {start} AND c.status = 'confirmed'
       AND {at} >= {start} AND {at} < {stop}
