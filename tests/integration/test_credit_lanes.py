@@ -11,7 +11,7 @@ from tests.support.worlds import TOKENS, random_world, stored_click
 import attribution.conversions.attributor as attributing
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.conversion_intake import ConversionIntake
-from attribution.adapters.credit_table import CreditTable
+from attribution.adapters.credit_table import CreditSession, CreditTable
 from attribution.adapters.postgres import Database
 from attribution.conversions.attributor import Attributor, AttributorPolicy
 from attribution.domain.ids import ProgramId
@@ -48,12 +48,16 @@ async def test_lanes_give_the_credits_of_the_reference(
 
 async def test_a_lane_of_a_leader_that_lost_the_lead_writes_nothing(database: Database) -> None:
     """Its own connection may live on while the leader's is dead; two who write differences would pay twice."""
+    world = random_world(1)
+    await found(database, [1], world)
+    await ConversionIntake(database, TOKENS).accept(ProgramId(1), world.messages)
     table = CreditTable(database)
     async with table.lead() as old:
         assert old is not None
+        await old.take(1)
         async with old.lane() as lane:
             async with database.connection() as connection:
-                await connection.execute("UPDATE credit_epoch SET epoch = epoch + 1")
+                await CreditSession(connection, database).take(1)
             with pytest.raises(DatabaseUnavailableError, match="leads"):
                 async with lane.transaction():
                     raise AssertionError("may not begin")

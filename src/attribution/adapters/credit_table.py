@@ -319,16 +319,16 @@ class CreditSession(CreditFacts):
         """A further connection to write with.
 
         It holds no lock of the leader's, so its transactions are fenced: they end with `DatabaseUnavailableError`
-        once a later leader has a lane.
+        once a later leader has taken work.
         """
-        if self._epoch is None:
-            self._epoch = await self._connection.fetchval(_SQL["begin_epoch"])
         async with self._database.connection() as connection:
             yield CreditSession(connection, self._database, self._epoch)
 
     async def take(self, limit: int) -> Work:
-        """The oldest rows; nothing is locked, as there is one leader."""
+        """The oldest rows; nothing is locked, as there is one leader. Lanes of leaders before it write no more."""
         rows = await self._connection.fetch(_SQL["queued"], limit)
+        if rows:
+            self._epoch = await self._connection.fetchval(_SQL["begin_epoch"])
         keys = {(row["program_id"], row["conversion_id"]) for row in rows if row["conversion_id"] is not None}
         customers = [(r["program_id"], r["customer_id"], r["since"]) for r in rows if r["customer_id"] is not None]
         if customers:
