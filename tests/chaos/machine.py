@@ -27,7 +27,7 @@ from attribution.settings import Settings
 
 from .clock import Clock
 from .disk import Disk
-from .proxy import Ends, Proxy
+from .proxy import Proxy, to_unix
 
 PROGRAM = 1
 PROGRAM_KEY = "programme-1"
@@ -122,8 +122,8 @@ class Machine:
         self.postgres = ClockedPostgres(root / "postgres", self.clock)
         self.valkey = ClockedValkey(root / "valkey", self.clock)
         self.port = free_port()
-        self.to_postgres = Proxy(lambda: _unix(self.postgres._socket_directory / ".s.PGSQL.5432"), rng)
-        self.to_redis = Proxy(lambda: _unix(self.valkey._socket), rng)
+        self.to_postgres = Proxy(lambda: to_unix(self.postgres._socket_directory / ".s.PGSQL.5432"), rng)
+        self.to_redis = Proxy(lambda: to_unix(self.valkey._socket), rng)
         self.to_service = Proxy(lambda: asyncio.open_connection("127.0.0.1", self.port), rng)
         self.server: Kept
         self.consumers: list[Kept] = []
@@ -210,10 +210,6 @@ class Machine:
         for kept in (*self.consumers, *([self.server] if hasattr(self, "server") else [])):
             with suppress(subprocess.TimeoutExpired):
                 kept.stop()
-
-
-def _unix(path: Path) -> "asyncio.Future[Ends]":
-    return asyncio.ensure_future(asyncio.open_unix_connection(path))
 
 
 @asynccontextmanager

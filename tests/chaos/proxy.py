@@ -4,11 +4,16 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _CHUNK = 64 * 1024
+
+
+async def to_unix(path: Path) -> Ends:
+    return await asyncio.open_unix_connection(path)
 
 
 class Proxy:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -18,6 +18,7 @@ from attribution.adapters.redis import open_redis
 from attribution.domain.clicks import Channel
 from attribution.domain.links import ForwardQuery, Link
 from attribution.embedded.valkey import EmbeddedValkey
+from attribution.errors import DatabaseUnavailableError
 from attribution.settings import Settings
 
 FRESH_S = 60.0
@@ -140,7 +141,25 @@ async def test_without_redis_links_come_from_postgres(stores: Stores) -> None:
 
 async def test_what_neither_holds_is_unavailable_and_not_unknown(stores: Stores) -> None:
     for store in (stores.without_both, stores.without_postgres):
-        assert await store.find(["anna"]) == {}
+        with pytest.raises(DatabaseUnavailableError):
+            await store.find(["anna"])
+
+
+async def test_a_server_that_was_away_is_found_again(stores: Stores) -> None:
+    """Not at once: a server that is away is not asked at every look-up."""
+    away = stores.store(stores.database, NO_REDIS)
+    away._database = stores.without_both._database
+    for _ in range(100):
+        with pytest.raises(DatabaseUnavailableError):
+            await away.find(["anna"])
+    away._database = stores.database
+
+    async def found() -> bool:
+        with suppress(DatabaseUnavailableError):
+            return await destination(away) == "https://shop.example/1"
+        return False
+
+    await eventually(found)
 
 
 async def test_what_nobody_can_tell_of_one_slug_leaves_the_others(stores: Stores) -> None:

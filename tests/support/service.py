@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,10 @@ class Service:
         }
 
     async def start(self) -> None:
-        subprocess.run([*ROLE, "migrate"], env={**os.environ, **self.environment()}, check=True)  # noqa: ASYNC221
-        await self._make_links()
+        environment = {**os.environ, **self.environment()}
+        await asyncio.to_thread(subprocess.run, [*ROLE, "migrate"], env=environment, check=True)
+        await self._make_program()
+        await self.make_links(SLUGS)
         self.server = Role("serve", self.environment(), self.log)
         self.consumer = Role("worker", self.environment(), self.log)
         await self.is_ready()
@@ -113,16 +115,18 @@ class Service:
                 return False
         return response.status_code == 200 and set(response.json()["dependencies"].values()) == {"ok"}
 
-    async def _make_links(self) -> None:
+    async def _make_program(self) -> None:
         await self.execute(
             "INSERT INTO programs (key, name, currency, timezone, click_id_param, gross_margin)"
             " VALUES ('default', 'D', 'EUR', 'UTC', 'click_id', 1) ON CONFLICT DO NOTHING"
         )
+
+    async def make_links(self, slugs: Sequence[str]) -> None:
         await self.execute(
             "INSERT INTO links (program_id, slug, destination, forward_query, status)"
             " SELECT program_id, slug, 'https://shop.example/' || slug, 'append', 'active'"
             " FROM programs, unnest($1::text[]) AS slug WHERE key = 'default'",
-            list(SLUGS),
+            list(slugs),
         )
         self.links = {row["link_id"]: row["slug"] for row in await self.fetch("SELECT link_id, slug FROM links")}
 

@@ -148,6 +148,27 @@ async def test_a_held_link_is_answered_as_long_as_its_source_is_away(held: Held)
     await eventually(lambda: held.version() == 2)
 
 
+async def test_while_its_source_is_away_one_old_link_at_a_time_asks_for_all(held: Held) -> None:
+    slugs = [f"s{number}" for number in range(50)]
+    for slug in slugs:
+        held.source.put(slug)
+        await held.cache.find(slug)
+    held.clock.now += TTL_S + 1
+    held.source.away = True
+    assert held.version("s0") == 1
+    await eventually(lambda: not held.cache._lookups)
+    for asked in range(2, 5):
+        held.clock.now += 1
+        assert [held.version(slug) for slug in slugs] == [1] * len(slugs)
+        await eventually(lambda: not held.cache._lookups)
+        assert held.source.asked.total() == len(slugs) + asked
+    held.source.away = False
+    for slug in slugs:
+        held.source.put(slug, version=2)
+    held.clock.now += 1
+    await eventually(lambda: {held.version(slug) for slug in slugs} == {2})
+
+
 async def test_while_a_refresh_is_under_way_no_other_begins(held: Held) -> None:
     held.source.put("anna")
     await held.cache.find("anna")

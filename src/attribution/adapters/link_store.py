@@ -21,6 +21,7 @@ from attribution.domain.ids import CampaignId, InfluencerId, LinkId, PostId, Pro
 from attribution.domain.links import ForwardQuery, Link
 from attribution.errors import DatabaseUnavailableError, StreamUnavailableError
 
+from .circuit_breaker import CircuitBreaker
 from .postgres import Database, Row
 from .redis import translated_errors
 from .statements import statements
@@ -67,12 +68,16 @@ class LinkStore:
         self._redis = redis
         self._feed = feed
         self._fresh_s = fresh_s
-        self._redis_hangs_until = float("-inf")
+        self._redis_breaker = CircuitBreaker()
+        self._database_breaker = CircuitBreaker()
         self._reads = _Allowance(reads_per_s)
         self._put_if_newer = redis.register_script(_PUT_IF_NEWER)
 
     async def find(self, slugs: Sequence[str]) -> Mapping[str, Link | None]:
-        """Each slug's link, None for what names nothing. A slug of which nobody can tell at present is left out."""
+        """Each slug's link, None for what names nothing. A slug of which nobody can tell at present is left out.
+
+        Raises `DatabaseUnavailableError` where that would be all of them, and a server is why.
+        """
         copies = await self._copies(slugs)
         found: dict[str, Link | None] = {slug: link for slug, (link, fresh) in copies.items() if fresh}
         missing = [slug for slug in slugs if slug not in found]
@@ -82,8 +87,9 @@ class LinkStore:
         if readable:
             try:
                 read = await self._read(readable)
-            except DatabaseUnavailableError as error:
-                _log.warning("links_not_read", error=str(error))
+            except DatabaseUnavailableError:
+                if not copies:
+                    raise
             else:
                 await self._copy(read.values())
                 found |= dict.fromkeys(readable) | read
@@ -91,20 +97,26 @@ class LinkStore:
         return old | found
 
     async def _read(self, slugs: Sequence[str]) -> dict[str, Link]:
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(_SQL["find"], slugs)
+        if not self._database_breaker.allows():
+            raise DatabaseUnavailableError("the database was away a moment ago")
+        try:
+            async with self._database.connection() as connection:
+                rows = await connection.fetch(_SQL["find"], slugs)
+        except DatabaseUnavailableError as error:
+            self._database_breaker.failed()
+            _log.warning("links_not_read", error=str(error))
+            raise
+        self._database_breaker.succeeded()
         return {row["slug"]: _link(row) for row in rows}
 
     async def _copies(self, slugs: Sequence[str]) -> dict[str, tuple[Link, bool]]:
-        if time.monotonic() < self._redis_hangs_until:
+        if not self._redis_breaker.allows():
             return {}
         try:
-            async with self._patience():
-                with translated_errors():
-                    async with self._redis.pipeline(transaction=False) as pipe:
-                        for slug in slugs:
-                            pipe.hmget(_key(slug), "link", "read_at")
-                        replies = await pipe.execute()
+            async with self._told_breaker(), self._redis.pipeline(transaction=False) as pipe:
+                for slug in slugs:
+                    pipe.hmget(_key(slug), "link", "read_at")
+                replies = await pipe.execute()
         except StreamUnavailableError:
             return {}
         oldest = time.time() - self._fresh_s
@@ -116,33 +128,37 @@ class LinkStore:
 
     async def _copy(self, links: Iterable[Link], *, announce: bool = False) -> None:
         """A copy that can't be made is only slower later: edits reach the workers by their caches' age then."""
-        now = time.time()
-        if time.monotonic() < self._redis_hangs_until:
+        # Listeners that are back before the breaker knows would never hear of an edit that was not announced.
+        if not announce and not self._redis_breaker.allows():
             return
+        now = time.time()
         try:
-            async with self._patience():
-                with translated_errors():
-                    async with self._redis.pipeline(transaction=False) as pipe:
-                        for link in links:
-                            encoded = encode_link(link)
-                            await self._put_if_newer(
-                                keys=[_key(link.slug)], args=[link.version, encoded, now, _KEEP_S], client=pipe
-                            )
-                            if announce:
-                                pipe.publish(_FEED, encoded)
-                        await pipe.execute()
+            async with self._told_breaker(), self._redis.pipeline(transaction=False) as pipe:
+                for link in links:
+                    encoded = encode_link(link)
+                    await self._put_if_newer(
+                        keys=[_key(link.slug)], args=[link.version, encoded, now, _KEEP_S], client=pipe
+                    )
+                    if announce:
+                        pipe.publish(_FEED, encoded)
+                await pipe.execute()
         except StreamUnavailableError as error:
             _log.warning("links_not_copied", error=str(error))
 
     @asynccontextmanager
-    async def _patience(self) -> AsyncIterator[None]:
+    async def _told_breaker(self) -> AsyncIterator[None]:
         """A Redis that hangs must cost a cold link no more than a moment, and the next ones nothing."""
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                yield
+                with translated_errors():
+                    yield
         except TimeoutError:
-            self._redis_hangs_until = time.monotonic() + _HANG_S
+            self._redis_breaker.failed(_HANG_S)
             raise StreamUnavailableError("the stream server does not answer") from None
+        except StreamUnavailableError:
+            self._redis_breaker.failed()
+            raise
+        self._redis_breaker.succeeded()
 
     async def ping(self) -> None:
         """Raises `StreamUnavailableError`."""

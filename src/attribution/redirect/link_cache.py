@@ -19,11 +19,15 @@ from .compiled_link import CompiledLink, compile_link
 _log = structlog.get_logger(__name__)
 _LOADS_AT_ONCE = 4
 _LOAD_MAX = 500
+_AWAY_PAUSE_S = 0.5
 
 
 class LinkSource(Protocol):
     async def find(self, slugs: Sequence[str]) -> Mapping[str, Link | None]:
-        """None for what names nothing; a slug of which nobody can tell at present is left out."""
+        """None for what names nothing; a slug of which nobody can tell at present is left out.
+
+        Raises `UnavailableError` where a server's absence leaves all of them out.
+        """
         ...
 
     def edits(self) -> AsyncIterator[Link | None]: ...
@@ -71,6 +75,8 @@ class LinkCache:
         self._lookups: dict[str, asyncio.Future[CompiledLink | None]] = {}
         self._queued: list[str] = []
         self._loads: set[asyncio.Task[None]] = set()
+        self._source_is_away = False
+        self._next_refresh_at = float("-inf")
 
     def held(self, slug: str) -> HeldLink | None:
         """None: not in memory, `find` it."""
@@ -83,7 +89,13 @@ class LinkCache:
         return unknown if unknown is not None and unknown.fresh_until > self._clock() else None
 
     def _refresh(self, slug: str, held: HeldLink) -> None:
-        held.fresh_until = self._clock() + self._policy.lookup_timeout_s
+        now = self._clock()
+        if self._source_is_away:
+            # One old link asks for all of them whether the source is back.
+            if now < self._next_refresh_at:
+                return
+            self._next_refresh_at = now + _AWAY_PAUSE_S
+        held.fresh_until = now + self._policy.lookup_timeout_s
         self._look_up(slug)
 
     async def find(self, slug: str) -> CompiledLink | None:
@@ -122,12 +134,14 @@ class LinkCache:
                 found = await self._source.find(slugs)
         except (UnavailableError, TimeoutError) as error:
             metrics.LINK_LOOKUPS.labels("unavailable").inc(len(slugs))
+            self._pause_refreshes()
             self._fail(slugs, UnavailableError(f"links can't be looked up: {error}"))
             return
         except Exception:  # noqa: BLE001 - whatever it was, those who wait for the look-up must hear of it
             _log.exception("link_lookup_failed")
             self._fail(slugs, UnavailableError("links can't be looked up"))
             return
+        self._source_is_away = False
         links = sum(link is not None for link in found.values())
         metrics.LINK_LOOKUPS.labels("found").inc(links)
         metrics.LINK_LOOKUPS.labels("unknown").inc(len(found) - links)
@@ -135,6 +149,10 @@ class LinkCache:
         for slug, link in found.items():
             self._settle(slug, self._hold(slug, link))
         self._fail([slug for slug in slugs if slug not in found], UnavailableError("the link can't be looked up"))
+
+    def _pause_refreshes(self) -> None:
+        self._source_is_away = True
+        self._next_refresh_at = self._clock() + _AWAY_PAUSE_S
 
     def _fail(self, slugs: list[str], error: UnavailableError) -> None:
         for slug in slugs:
