@@ -21,7 +21,7 @@ from tests.support.pipeline import (
 )
 from tests.support.waiting import eventually
 
-from attribution.adapters.click_stream import GROUP, stream_key
+from attribution.adapters.click_stream import GROUP, Entry, stream_key
 from attribution.domain.click_id import make_click_id
 from attribution.domain.clicks import Click, pack_click
 from attribution.domain.instants import from_us
@@ -271,6 +271,25 @@ async def test_bytes_are_committed_without_a_gap_only(pipeline: Pipeline, journa
     async with pipeline.consuming():
         await eventually(lambda: all_done(pipeline))
     assert await pipeline.committed(journal.directory.journal_id) == {1: journal.end.offset}
+
+
+async def test_of_two_lanes_neither_takes_what_the_other_is_at_however_long_it_takes(
+    pipeline: Pipeline, journal: Journal
+) -> None:
+    await ship(pipeline, journal, make_clicks(1))
+    lanes, other = pipeline.reader("lanes", claim_idle_ms=1), pipeline.reader("other", claim_idle_ms=1)
+    await lanes.ensure_group()
+    in_hand = await lanes.read(10)
+    assert [await lanes.read(10) for _ in range(2)] == [[], []]
+    taken: list[Entry] = []
+
+    async def takes_over() -> bool:
+        taken.extend(await other.read(10))
+        return bool(taken)
+
+    await eventually(takes_over)
+    assert taken == in_hand
+    await other.done(taken)
 
 
 async def test_the_watermark_passes_a_moment_when_all_before_it_is_stored(

@@ -114,6 +114,7 @@ class StreamReader:
         self._consumer = consumer
         self._claim_idle_s = claim_idle_ms / 1000
         self._seen: dict[_Delivery, float] = {}
+        self._in_hand: set[bytes] = set()
 
     async def ensure_group(self) -> None:
         """From the very first entry: what was shipped before the first consumer lived counts too."""
@@ -125,15 +126,20 @@ class StreamReader:
                 raise
 
     async def read(self, count: int) -> list[Entry]:
-        """What a dead consumer left comes first, then new entries; empty after a second without any."""
+        """What a dead consumer left comes first, then new entries; empty after a second without any.
+
+        Each entry once, however long it is in hand: of two lanes neither takes what the other is at.
+        """
         try:
             with translated_errors():
-                return await self._abandoned(count) or await self._new(count)
+                entries = await self._abandoned(count) or await self._new(count)
         except StreamUnavailableError as error:
             if not _is_reply(error, "NOGROUP"):
                 raise
             await self.ensure_group()
             return []
+        self._in_hand.update(entry.entry_id for entry in entries)
+        return entries
 
     async def _abandoned(self, count: int) -> list[Entry]:
         """Idle by our own watch: by the server's, nothing is while its clock, once too far ahead, is set right."""
@@ -143,7 +149,11 @@ class StreamReader:
             (entry["message_id"], entry["consumer"], entry["times_delivered"]) for entry in pending
         ]
         self._seen = {delivery: self._seen.get(delivery, now) for delivery in deliveries}
-        idle: list[Any] = [delivery[0] for delivery, since in self._seen.items() if now - since >= self._claim_idle_s]
+        idle: list[Any] = [
+            entry_id
+            for (entry_id, _, _), since in self._seen.items()
+            if now - since >= self._claim_idle_s and entry_id not in self._in_hand
+        ]
         if not idle:
             return []
         entries: Any = await self._redis.xclaim(self._key, GROUP, self._consumer, 0, idle[:count])
@@ -166,6 +176,7 @@ class StreamReader:
                 if held:
                     pipe.hdel(self._held, *held)
                 await pipe.execute()
+        self._in_hand.difference_update(entry_ids)
 
     async def last_entry_id(self) -> tuple[int, int]:
         """Of the newest entry ever appended, deleted or not."""
