@@ -1,4 +1,4 @@
-"""A shop that reports orders, updates, stale states and repeats, each until it is acknowledged."""
+"""A shop that reports orders, updates, stale states, refunds and repeats, each until it is acknowledged."""
 
 import asyncio
 import random
@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import httpx
-from tests.support.reference import Named, Order
-from tests.support.worlds import FOREIGN_LINK, STRANGERS_TOKENS, instant, order_of
+from tests.support.reference import Named, Order, Refund
+from tests.support.worlds import FOREIGN_LINK, STRANGERS_TOKENS, instant, order_of, refund_of
 
 from attribution.domain.click_id import ClickTokens, SignedClick, clicked_at_us
 from attribution.domain.conversions import PURCHASE, ConversionMessage, ConversionStatus
 from attribution.domain.money import from_minor
+from attribution.domain.refunds import RefundItem, RefundMessage, amount_text
 
 from .browsers import Household, Ledger, Tap
 from .clock import real_us
@@ -23,7 +25,9 @@ from .machine import PROGRAM_KEY
 _PACE_S = 0.08
 _RETRY_S = 0.3
 _AT_ONCE = 8
+_LATE_S = 3.0
 _SECOND_US = 1_000_000
+Messages = Sequence[ConversionMessage | RefundMessage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,19 @@ class Sent:
     order: Order
 
 
+@dataclass(frozen=True, slots=True)
+class SentRefund:
+    household: int
+    message: RefundMessage
+    refund: Refund
+
+
 @dataclass
 class Book:
     """Every message that was ever sent, and what became of it."""
 
     sent: list[Sent] = field(default_factory=list)
+    refunds: list[SentRefund] = field(default_factory=list)
     deliveries: int = 0
     acknowledged: set[bytes] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
@@ -61,9 +73,38 @@ class Shop:
             while not stopping.is_set():
                 if self._ledger.taps:
                     await self._places.acquire()
-                    messages = [self._next() for _ in range(self._rng.choice((1, 1, 1, 3)))]
-                    deliveries.create_task(self._deliver(messages))
+                    late_s = self._rng.choice((0,) * 9 + (_LATE_S,))
+                    deliveries.create_task(self._deliver(self._next_batch(), late_s))
                 await asyncio.sleep(self._rng.uniform(0, 2 * _PACE_S))
+
+    def _next_batch(self) -> Messages:
+        if self._book.sent and self._rng.random() < 0.25:
+            return [self._next_refund()]
+        return [self._next() for _ in range(self._rng.choice((1, 1, 1, 3)))]
+
+    def _next_refund(self) -> RefundMessage:
+        refunds = self._book.refunds
+        if refunds and self._rng.random() < 0.3:
+            return self._rng.choice(refunds[-100:]).message
+        known = self._rng.choice(self._book.sent[-50:])
+        message = self._refund(known.message)
+        refunds.append(SentRefund(known.household, message, refund_of(message)))
+        return message
+
+    def _refund(self, order: ConversionMessage) -> RefundMessage:
+        """In part or in whole, with few ids, so that some say two things, and some go beyond their order."""
+        rng = self._rng
+        parts = [rng.randrange(1 + order.gross_minor // rng.choice((1, 2, 5))) for _ in range(rng.choice((1, 1, 2)))]
+        amounts = [amount_text(Decimal(from_minor(part, order.currency))) for part in parts]
+        by_item = len(parts) > 1
+        return RefundMessage(
+            source=order.source,
+            external_id=order.external_id,
+            refund_id=rng.choice(("r1", "r2", "r3")),
+            refunded_at=order.occurred_at + timedelta(seconds=rng.randrange(1000)),
+            amount=amount_text(sum(map(Decimal, amounts), Decimal(0))),
+            items=tuple(RefundItem("A", 1, amount) for amount in amounts) if by_item else (),
+        )
 
     def _next(self) -> ConversionMessage:
         kind = self._rng.random() if self._book.sent else 0
@@ -124,17 +165,24 @@ class Shop:
             return STRANGERS_TOKENS.sign(click.click_id, FOREIGN_LINK).decode(), None, "forged_click_id"
         return ("gclid-1", None, "unknown_click_id") if kind < 0.75 else (None, None, None)
 
-    async def _deliver(self, messages: Sequence[ConversionMessage]) -> None:
-        bodies = [_body(message) for message in messages]
-        while not await self._post(messages, bodies):
+    async def _deliver(self, messages: Messages, late_s: float) -> None:
+        """A late order is overtaken by its updates and refunds."""
+        await asyncio.sleep(late_s)
+        path, bodies = _path(messages[0]), [_body(message) for message in messages]
+        while not await self._post(path, messages, bodies):
             await asyncio.sleep(_RETRY_S)
         self._places.release()
 
-    async def _post(self, messages: Sequence[ConversionMessage], bodies: list[dict[str, Any]]) -> bool:
+    async def _post(
+        self,
+        path: str,
+        messages: Messages,
+        bodies: list[dict[str, Any]],
+    ) -> bool:
         self._book.deliveries += len(messages)
         body = bodies if len(bodies) > 1 else bodies[0]
         try:
-            response = await self._client.post("/v1/orders", json=body, params={"program": PROGRAM_KEY})
+            response = await self._client.post(path, json=body, params={"program": PROGRAM_KEY})
         except httpx.TransportError:
             self._book.answers["none"] += 1
             return False
@@ -148,7 +196,7 @@ class Shop:
             self._book.refused.append(f"{response.status_code} {response.text[:200]}")
         return True
 
-    def _take(self, messages: Sequence[ConversionMessage], results: list[dict[str, Any]]) -> None:
+    def _take(self, messages: Messages, results: list[dict[str, Any]]) -> None:
         for message, result in zip(messages, results, strict=True):
             if "status" in result:
                 self._book.acknowledged.add(message.content_hash())
@@ -156,7 +204,25 @@ class Shop:
                 self._book.refused.append(str(result))
 
 
-def _body(message: ConversionMessage) -> dict[str, Any]:
+def _path(message: ConversionMessage | RefundMessage) -> str:
+    return "/v1/orders" if isinstance(message, ConversionMessage) else f"/v1/orders/{message.external_id}/refunds"
+
+
+def _body(message: ConversionMessage | RefundMessage) -> dict[str, Any]:
+    return _order_body(message) if isinstance(message, ConversionMessage) else _refund_body(message)
+
+
+def _refund_body(message: RefundMessage) -> dict[str, Any]:
+    items = [{"sku": item.sku, "quantity": item.quantity, "amount": item.amount} for item in message.items]
+    return {
+        "source": message.source,
+        "refund_id": message.refund_id,
+        "refunded_at": message.refunded_at.isoformat(),
+        **({"items": items} if items else {"amount": message.amount}),
+    }
+
+
+def _order_body(message: ConversionMessage) -> dict[str, Any]:
     body = {
         "source": message.source,
         "order_id": message.external_id,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import asyncpg
 from tests.support.recorded import expected, recorded
-from tests.support.reference import Click, judge_all
+from tests.support.reference import Click, Order, Refund, judge_all
 from tests.support.waiting import eventually
 
 from attribution.adapters.postgres import Database
@@ -19,9 +19,10 @@ from attribution.settings import Settings
 from .browsers import Ledger, Tap
 from .faults import Full, Scene
 from .machine import MEMORY_BYTES, PROGRAM, SLUGS, WORLD, Machine
-from .shop import Book, Sent
+from .shop import Book
 
 _DRAIN_S = 120.0
+_MESSAGES = "SELECT content_hash FROM conversion_events UNION ALL SELECT content_hash FROM refund_events"
 _HELD = MEMORY_BYTES // 100 + 1
 """What the memory for a full disk can hold: the frame of a browser's click has more than 100 bytes."""
 
@@ -167,9 +168,11 @@ def _overlap(full: Full, tap: Tap) -> bool:
 
 
 async def _orders(verdict: Verdict, machine: Machine, book: Book) -> None:
-    hashes = Counter(r["content_hash"] for r in await machine.fetch("SELECT content_hash FROM conversion_events"))
-    sent = {message.order.digest for message in book.sent}
+    hashes = Counter(r["content_hash"] for r in await machine.fetch(_MESSAGES))
+    refunds = {sent.refund.digest for sent in book.refunds}
+    sent = {message.order.digest for message in book.sent} | refunds
     verdict.add("order messages sent", len(sent))
+    verdict.add("  refunds", len(refunds))
     verdict.add("order messages delivered, repeats included", book.deliveries)
     for status, count in sorted(book.answers.items()):
         verdict.add(f"  answers {status}", count)
@@ -196,12 +199,15 @@ async def _credits(
     finally:
         await database.close()
     clicks = _by_household(ledger, tapped, rows)
-    orders: dict[int, list[Sent]] = defaultdict(list)
+    orders: dict[int, list[Order]] = defaultdict(list)
+    refunds: dict[int, list[Refund]] = defaultdict(list)
     for sent in book.sent:
-        orders[sent.household].append(sent)
+        orders[sent.household].append(sent.order)
+    for said in book.refunds:
+        refunds[said.household].append(said.refund)
     right = {}
     for household, messages in orders.items():
-        world = replace(WORLD, clicks=clicks[household], orders=[sent.order for sent in messages])
+        world = replace(WORLD, clicks=clicks[household], orders=messages, refunds=refunds[household])
         right.update({key: expected(judged) for key, judged in judge_all(world).items()})
     verdict.add("conversions recomputed from scratch", len(right))
     for status, count in sorted(Counter(known.status for known in right.values()).items()):
