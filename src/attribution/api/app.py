@@ -13,6 +13,7 @@ from attribution.adapters.programs import Programs
 
 from .audit import audit_router
 from .auth import Directory, Gate
+from .campaign_reports import campaign_reports_router
 from .campaigns import CAMPAIGNS, campaign_windows_router
 from .clicks import clicks_router
 from .codes import CODES, code_history_router
@@ -149,6 +150,7 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(ledger_router(services))
     app.include_router(reports_router(services))
     app.include_router(leaderboard_router(services))
+    app.include_router(campaign_reports_router(services))
     _describe(app)
     _show(app)
     return app
