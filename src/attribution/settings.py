@@ -121,6 +121,8 @@ class Settings(BaseSettings):
     database_pool_size: Positive = 8
     database_timeout_s: float = Field(default=10.0, gt=0)
     """Longest time of one statement of the API."""
+    live_followers: Annotated[int, Field(ge=0)] = 100
+    """How many may follow live stats on a worker; beyond, 503."""
     shutdown_timeout_s: float = Field(default=15.0, gt=0)
     """How long a role may drain after SIGTERM before it is ended."""
     worker_metrics_port: int = Field(default=0, ge=0, le=65535)

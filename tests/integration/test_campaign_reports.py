@@ -19,6 +19,7 @@ from tests.support.worlds import HOUR, SPAN_HOURS, START, found_foreign_program,
 
 from attribution.adapters.postgres import Database
 from attribution.adapters.stats_table import StatsTable
+from attribution.conversions.attributor import judge
 from attribution.domain.ids import ProgramId
 from attribution.domain.measures import Dimension
 from attribution.domain.programs import Program
@@ -40,7 +41,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 async def tail(database: Database, query: TailQuery, zone: str = "UTC") -> Mapping[str, Any]:
     programme = Program(ProgramId(1), "programme-1", "EUR", zone, "click_id")
-    return await LongTails(Stats(StatsTable(database))).query(programme, query)
+    return await LongTails(Stats(StatsTable(database), judge)).query(programme, query)
 
 
 @pytest.mark.parametrize("seed", range(8))

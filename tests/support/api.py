@@ -19,6 +19,7 @@ from attribution.adapters.refund_events import RefundTable
 from attribution.adapters.stats_table import StatsTable
 from attribution.api.app import build_api
 from attribution.api.services import Readiness, Services
+from attribution.api.stats import as_json
 from attribution.conversions.attributor import judge
 from attribution.conversions.reader import ConversionReader
 from attribution.domain.click_id import ClickTokens
@@ -27,6 +28,7 @@ from attribution.domain.imports import ClickRejection, ImportedClick
 from attribution.domain.programs import Program
 from attribution.settings import Settings
 from attribution.stats.ledger import Ledger
+from attribution.stats.live import LivePolicy, LiveStats
 from attribution.stats.query import Stats
 
 ADMIN_KEY = "the-admin-key-of-the-tests"
@@ -110,6 +112,7 @@ async def running_api(database_url: str) -> AsyncIterator[Api]:
     database = Database(settings, size=4)
     tokens = ClickTokens({1: b"k" * 32})
     published, clicks = Published(), ClicksTaken()
+    stats = Stats(StatsTable(database), judge)
     app = build_api(
         Services(
             settings=settings,
@@ -120,7 +123,8 @@ async def running_api(database_url: str) -> AsyncIterator[Api]:
             refunds=RefundTable(database),
             clicks=clicks,
             credits=ConversionReader(CreditTable(database), tokens),
-            stats=Stats(StatsTable(database), judge),
+            stats=stats,
+            live=LiveStats(stats, as_json, LivePolicy(interval_s=0.01)),
             ledger=Ledger(LedgerTable(database), StreamCensus(open_redis(settings), settings.stream_partitions)),
             readiness=_ready,
             metrics=lambda: b"# metrics\n",

@@ -27,6 +27,7 @@ from .insights import insights_router
 from .leaderboard import leaderboard_router
 from .ledger import ledger_router
 from .links import links_router
+from .live import live_router
 from .orders import orders_router
 from .posts import POSTS
 from .problems import Problem, answer_with_problems
@@ -146,6 +147,7 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(conversions_router(services))
     app.include_router(webhooks_router(services, directory))
     app.include_router(stats_router(services))
+    app.include_router(live_router(services))
     app.include_router(audit_router(services))
     app.include_router(ledger_router(services))
     app.include_router(reports_router(services))

@@ -9,14 +9,12 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from attribution.adapters.goal_table import AimedCampaign, GoalTable
-from attribution.adapters.stats_table import StatsTable
 from attribution.domain.goals import Goal
 from attribution.domain.instants import EPOCH
 from attribution.domain.measures import Dimension
 from attribution.domain.programs import Program
 from attribution.stats.goals import GoalReports
 from attribution.stats.long_tail import DAYS_MAX, LongTails, TailQuery
-from attribution.stats.query import Stats
 
 from .auth import ProgramOf
 from .fields import object_id
@@ -169,8 +167,8 @@ async def _since(table: GoalTable, program: Program, asked: TailOf) -> datetime:
 
 def campaign_reports_router(services: Services) -> APIRouter:
     router = APIRouter(prefix="/v1/reports", tags=["reports"], route_class=V1Route)
-    table, stats = GoalTable(services.database), Stats(StatsTable(services.database))
-    goals, tails = GoalReports(table, stats), LongTails(stats)
+    table = GoalTable(services.database)
+    goals, tails = GoalReports(table, services.stats), LongTails(services.stats)
 
     @router.get(
         "/goals",

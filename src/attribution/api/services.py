@@ -14,7 +14,8 @@ from attribution.domain.imports import ClickRejection, ImportedClick
 from attribution.domain.programs import Program
 from attribution.settings import Settings
 from attribution.stats.ledger import Ledger
-from attribution.stats.query import StatsQuery
+from attribution.stats.live import LiveStats
+from attribution.stats.reader import StatsReader
 
 
 class LinkPublisher(Protocol):
@@ -71,12 +72,6 @@ class CreditReader(Protocol):
         ...
 
 
-class StatsReader(Protocol):
-    async def query(self, program: Program, query: StatsQuery) -> Mapping[str, Any]:
-        """The contract's answer, with `next_offset` in place of its cursor."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """`dependencies`: the state of each, by name. Ready: links resolve and clicks are kept."""
@@ -96,6 +91,7 @@ class Services:
     clicks: ClickIntake
     credits: CreditReader
     stats: StatsReader
+    live: LiveStats
     ledger: Ledger
     readiness: Callable[[], Awaitable[Readiness]]
     metrics: Callable[[], bytes]

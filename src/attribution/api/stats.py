@@ -29,7 +29,7 @@ from .stats_csv import as_csv
 _CSV = "text/csv"
 _LIMIT_MAX = 10_000
 _VALUES_MAX = 1_000
-_DEFAULT_PERIOD = timedelta(days=30)
+DEFAULT_PERIOD = timedelta(days=30)
 _Text = Annotated[str | None, Query(max_length=20_000)]
 
 
@@ -263,7 +263,7 @@ async def _query(
 ) -> StatsQuery:
     zone = ZoneInfo(program.timezone)
     until = moment("to", end, zone) if end else datetime.now(UTC)
-    since = moment("from", start, zone) if start else until - _DEFAULT_PERIOD
+    since = moment("from", start, zone) if start else until - DEFAULT_PERIOD
     if since > until:
         raise _invalid("from", "is after `to`")
     dimensions = _chosen("group_by", group_by, list(Dimension))
@@ -286,6 +286,16 @@ async def _query(
     )
 
 
+StatsQueryOf = Annotated[StatsQuery, Depends(_query)]
+
+
+def as_json(answer: Mapping[str, Any]) -> str:
+    """What `Stats.query` answers, as `/v1/stats` does."""
+    shown = {**answer, "next_cursor": _cursor(answer["next_offset"])}
+    del shown["next_offset"]
+    return StatsAnswer.model_validate(shown).model_dump_json(by_alias=True)
+
+
 def stats_router(services: Services) -> APIRouter:
     router = APIRouter(prefix="/v1/stats", tags=["stats"], route_class=V1Route)
 
@@ -298,7 +308,7 @@ def stats_router(services: Services) -> APIRouter:
     async def stats(
         request: Request,
         program: ProgramOf,
-        query: Annotated[StatsQuery, Depends(_query)],
+        query: StatsQueryOf,
         form: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
     ) -> object:
         answer: dict[str, Any] = dict(await services.stats.query(program, query))

@@ -23,6 +23,7 @@ from attribution.adapters.refund_events import RefundTable
 from attribution.adapters.stats_table import StatsTable
 from attribution.api.app import build_api
 from attribution.api.services import Services
+from attribution.api.stats import as_json
 from attribution.conversions.attributor import judge
 from attribution.conversions.reader import ConversionReader
 from attribution.domain.click_id import ClickTokens
@@ -37,6 +38,7 @@ from attribution.redirect.tap import TapReader
 from attribution.redirect.visitor import RandomPool
 from attribution.settings import Settings
 from attribution.stats.ledger import Ledger
+from attribution.stats.live import LivePolicy, LiveStats
 from attribution.stats.query import Stats
 
 from .application import Application
@@ -50,6 +52,15 @@ from .secrets import load_admin_key, load_click_id_keys
 class _Server(uvicorn.Server):
     """Signals are the entry point's: uvicorn would raise them again after its own shutdown, and end our drain."""
 
+    def __init__(self, config: uvicorn.Config, live: LiveStats) -> None:
+        super().__init__(config)
+        self._live = live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Streams have no end of their own, for which a drain could wait."""
+        self._live.close()
+        await super().shutdown(sockets)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -58,15 +69,15 @@ class _Server(uvicorn.Server):
 async def run_server(settings: Settings, sock: socket.socket) -> None:
     """Serves on `sock` until SIGTERM or SIGINT, then drains in bounded time."""
     async with AsyncExitStack() as stack:
-        server = _Server(await _config(settings, stack))
+        application, live = await _application(settings, stack)
+        server = _Server(_config(settings, application), live)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, setattr, server, "should_exit", True)
         await server.serve(sockets=[sock])
 
 
-async def _config(settings: Settings, stack: AsyncExitStack) -> uvicorn.Config:
-    application = await _application(settings, stack)
+def _config(settings: Settings, application: Application) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         http=http_protocol(application),
@@ -85,7 +96,7 @@ async def _config(settings: Settings, stack: AsyncExitStack) -> uvicorn.Config:
     )
 
 
-async def _application(settings: Settings, stack: AsyncExitStack) -> Application:
+async def _application(settings: Settings, stack: AsyncExitStack) -> tuple[Application, LiveStats]:
     keys = load_click_id_keys(settings)
     tokens = ClickTokens(keys)
     database = Database(settings)
@@ -110,6 +121,8 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> Application
     answerer = Answerer(tokens, addresses, randomness, trusted_proxies=settings.trusted_proxies)
     taps = TapReader(agents)
     importer = ClickImporter(ImportedClicks(database), recorder, tokens, agents, addresses, randomness)
+    stats = Stats(StatsTable(database), judge)
+    live = LiveStats(stats, as_json, LivePolicy(settings.live_followers))
     services = Services(
         settings=settings,
         database=database,
@@ -119,12 +132,14 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> Application
         refunds=RefundTable(database),
         clicks=importer,
         credits=ConversionReader(CreditTable(database), tokens),
-        stats=Stats(StatsTable(database), judge),
+        stats=stats,
+        live=live,
         ledger=Ledger(LedgerTable(database), StreamCensus(redis, settings.stream_partitions)),
         readiness=ReadinessCheck(database, links, recorder),
         metrics=metrics.exposition,
     )
-    return Application(RedirectLane(taps, cache, answerer, recorder), build_api(services), KnownHeads(taps))
+    lane = RedirectLane(taps, cache, answerer, recorder)
+    return Application(lane, build_api(services), KnownHeads(taps)), live
 
 
 async def _warm_up(cache: LinkCache) -> None:

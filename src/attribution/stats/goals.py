@@ -11,7 +11,8 @@ from attribution.domain.measures import Dimension
 from attribution.domain.programs import Program
 
 from .metrics import METRICS, ratio
-from .query import Stats, StatsQuery
+from .query import StatsQuery
+from .reader import StatsReader
 
 LESS_IS_BETTER: Final = frozenset({"cost_per_lead", "cpa"})
 _STATS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -28,7 +29,7 @@ _FORMULAS: Final = {
 
 
 class GoalReports:
-    def __init__(self, table: GoalTable, stats: Stats) -> None:
+    def __init__(self, table: GoalTable, stats: StatsReader) -> None:
         self._table = table
         self._stats = stats
 

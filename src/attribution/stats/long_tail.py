@@ -13,7 +13,8 @@ from attribution.domain.measures import Dimension
 from attribution.domain.programs import Program
 
 from .metrics import METRICS, ratio
-from .query import Stats, StatsQuery
+from .query import StatsQuery
+from .reader import StatsReader
 
 COUNTED: Final = ("clicks", "revenue")
 DAYS_MAX: Final = 4_000
@@ -38,7 +39,7 @@ class TailQuery:
 
 
 class LongTails:
-    def __init__(self, stats: Stats) -> None:
+    def __init__(self, stats: StatsReader) -> None:
         self._stats = stats
 
     async def query(self, program: Program, query: TailQuery) -> Mapping[str, Any]:
