@@ -29,6 +29,7 @@ COMMENT ON TABLE visitor_sketches IS
 CREATE TABLE unsketched_quarters (
     program_id bigint NOT NULL,
     at         timestamptz NOT NULL,
+    marked_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (program_id, at)
 )
 """,
@@ -37,7 +38,7 @@ COMMENT ON TABLE unsketched_quarters IS
     'quarters of an hour whose clicks are in the rollups but perhaps not in the sketches: they are read from rows'
 """,
     """
-INSERT INTO unsketched_quarters
+INSERT INTO unsketched_quarters (program_id, at)
 SELECT DISTINCT program_id, date_bin('15 minutes', clicked_at, 'epoch') FROM clicks WHERE NOT is_bot
 """,
 )

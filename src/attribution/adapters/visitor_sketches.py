@@ -25,7 +25,9 @@ _SQL = statements("visitors")
 _LOG2_REGISTERS = 12
 STANDARD_ERROR: Final = 0.016
 _GROWING = timedelta(minutes=30)
-"""So old is a quarter of an hour when few clicks of it are still to come."""
+"""So old is a quarter of an hour when few clicks of it are still to come,"""
+_CALM = timedelta(minutes=2)
+"""and so long ago came the last of a backlog of older ones."""
 Cell = tuple[str, str, datetime, int, int, str]
 
 
@@ -63,7 +65,7 @@ class VisitorSketches:
         async with self._database.transaction() as connection:
             if not await connection.fetchval(_SQL["lead"]):
                 return 0
-            taken = await connection.fetch(_SQL["take"], now - _GROWING, quarters)
+            taken = await connection.fetch(_SQL["take"], now - _GROWING, now - _CALM, quarters)
             if taken:
                 await _add(connection, taken[0]["program_id"], [row["at"] for row in taken])
             return len(taken)
@@ -71,7 +73,7 @@ class VisitorSketches:
 
 async def _add(connection: "Connection", program_id: ProgramId, quarters: list[datetime]) -> None:
     visitors: dict[Cell, set[str]] = {}
-    async for row in connection.cursor(_SQL["visitors"], program_id, quarters):
+    async for row in connection.cursor(_SQL["visitors"], program_id, quarters, prefetch=1_000):
         for cell in _cells(row):
             visitors.setdefault(cell, set()).add(row["visitor"])
     if not visitors:

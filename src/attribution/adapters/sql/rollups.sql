@@ -52,8 +52,8 @@ ON CONFLICT (program_id, grain, bucket, {dimensions}) DO UPDATE SET
 
 -- name: mark_unsketched
 -- The visitors of what is rolled up are sketched later, and until then read from the rows.
-INSERT INTO unsketched_quarters SELECT DISTINCT program_id, at FROM taken_deltas WHERE clicks > 0
-ON CONFLICT DO NOTHING;
+INSERT INTO unsketched_quarters (program_id, at) SELECT DISTINCT program_id, at FROM taken_deltas WHERE clicks > 0
+ON CONFLICT (program_id, at) DO UPDATE SET marked_at = excluded.marked_at;
 
 -- name: drop_sketches
 DELETE FROM visitor_sketches WHERE program_id = $1;

@@ -2,17 +2,17 @@
 SELECT pg_try_advisory_xact_lock(hashtext('attribution.rollups'));
 
 -- name: take
--- Of one programme, the oldest; the newest are still growing.
+-- Of one programme, the oldest that began before $1 and were last marked before $2: the others may still grow.
 WITH oldest AS (
     SELECT program_id, at
     FROM unsketched_quarters
-    WHERE at < $1 AND program_id = (
+    WHERE at < $1 AND marked_at < $2 AND program_id = (
         SELECT min(program_id)
         FROM unsketched_quarters JOIN programs USING (program_id)
-        WHERE at < $1 AND rolled_up_in = timezone
+        WHERE at < $1 AND marked_at < $2 AND rolled_up_in = timezone
     )
     ORDER BY at
-    LIMIT $2
+    LIMIT $3
 )
 DELETE FROM unsketched_quarters u
 USING oldest o
