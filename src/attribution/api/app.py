@@ -26,6 +26,7 @@ from .influencers import INFLUENCERS
 from .insights import insights_router
 from .leaderboard import leaderboard_router
 from .ledger import ledger_router
+from .lifetime import lifetime_router
 from .links import links_router
 from .live import live_router
 from .orders import orders_router
@@ -153,6 +154,7 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(reports_router(services))
     app.include_router(leaderboard_router(services))
     app.include_router(campaign_reports_router(services))
+    app.include_router(lifetime_router(services))
     _describe(app)
     _show(app)
     return app

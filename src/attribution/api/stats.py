@@ -111,7 +111,7 @@ def _model(text: str) -> Model | None:
     return None if text == RECORDED else Model(text)
 
 
-def _offset(cursor: str | None) -> int:
+def offset_of(cursor: str | None) -> int:
     if cursor is None:
         return 0
     try:
@@ -123,7 +123,7 @@ def _offset(cursor: str | None) -> int:
     return offset
 
 
-def _cursor(offset: int | None) -> str | None:
+def cursor_of(offset: int | None) -> str | None:
     return None if offset is None else urlsafe_b64encode(str(offset).encode()).decode().rstrip("=")
 
 
@@ -282,7 +282,7 @@ async def _query(
         sort=name,
         descending=descending,
         limit=limit,
-        offset=_offset(cursor),
+        offset=offset_of(cursor),
     )
 
 
@@ -291,7 +291,7 @@ StatsQueryOf = Annotated[StatsQuery, Depends(_query)]
 
 def as_json(answer: Mapping[str, Any]) -> str:
     """What `Stats.query` answers, as `/v1/stats` does."""
-    shown = {**answer, "next_cursor": _cursor(answer["next_offset"])}
+    shown = {**answer, "next_cursor": cursor_of(answer["next_offset"])}
     del shown["next_offset"]
     return StatsAnswer.model_validate(shown).model_dump_json(by_alias=True)
 
@@ -312,7 +312,7 @@ def stats_router(services: Services) -> APIRouter:
         form: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
     ) -> object:
         answer: dict[str, Any] = dict(await services.stats.query(program, query))
-        cursor = _cursor(answer.pop("next_offset"))
+        cursor = cursor_of(answer.pop("next_offset"))
         if form == "csv" or (form is None and _CSV in request.headers.get("accept", "")):
             return _csv_answer(request, query, answer["rows"], cursor)
         answer["next_cursor"] = cursor

@@ -1,0 +1,162 @@
+"""What customers are worth: beside plain Python over the reference's credits, and worked by hand."""
+
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import pytest_asyncio
+from tests.integration.test_stats import ZONES, click, load, sale, world_of
+from tests.support.api import Api, assert_problem
+from tests.support.reference import Judged, World, judge_all, refunded
+from tests.support.worlds import found_foreign_program, instant, random_world
+
+from attribution.adapters.click_table import ClickTable
+from attribution.adapters.lifetime_table import LifetimeTable
+from attribution.adapters.postgres import Database
+from attribution.domain.ids import ProgramId
+from attribution.domain.instants import to_us
+from attribution.domain.measures import Dimension
+from attribution.domain.programs import Program
+from attribution.settings import Settings
+from attribution.stats.lifetime import HORIZONS, LifetimeQuery, LifetimeValues
+
+YEAR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+BY = (Dimension.INFLUENCER, Dimension.CAMPAIGN, Dimension.CHANNEL, Dimension.CODE)
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(Settings(database_url=database_url))
+    async with database.connection() as connection:
+        await found_foreign_program(connection)
+    yield database
+    await database.close()
+
+
+async def ask(database: Database, by: Dimension, zone: str = "UTC", **fields: Any) -> Mapping[str, Any]:
+    query = LifetimeQuery(by, *(fields.pop("period", YEAR)), **fields)
+    programme = Program(ProgramId(1), "programme-1", "EUR", zone, "click_id")
+    return await LifetimeValues(LifetimeTable(database)).query(programme, query)
+
+
+def brought_by(first: Judged, by: Dimension) -> str | None:
+    weights: dict[Any, tuple[int, bytes]] = {}
+    for to, part in first.credits.items():
+        unit = getattr(to, by.value)
+        if to.via != "none" and part.weight and unit is not None:
+            weight, earliest = weights.get(unit, (0, b"\xff" * 16))
+            weights[unit] = (weight + part.weight, min(earliest, to.click_id or b"\xff" * 16))
+    best = sorted(weights, key=lambda unit: (-weights[unit][0], weights[unit][1], unit))
+    return str(best[0]) if best else None
+
+
+def expected(world: World, by: Dimension, zone: ZoneInfo, as_of: datetime) -> dict[Any, dict[str, Any]]:
+    purchases: dict[str, list[Judged]] = defaultdict(list)
+    for judged in judge_all(world).values():
+        if judged.order.customer and judged.order.kind == "purchase" and not judged.order.cancelled:
+            purchases[judged.order.customer].append(judged)
+    cohorts: dict[Any, list[list[Judged]]] = defaultdict(list)
+    for bought in purchases.values():
+        bought.sort(key=lambda j: (j.order.occurred_at, j.order.key[0], j.order.key[2]))
+        if bought[0].order.new_customer is not False:
+            month = instant(bought[0].order.occurred_at).astimezone(zone).strftime("%Y-%m")
+            cohorts[brought_by(bought[0], by), month].append(bought)
+    return {key: summed(world, customers, as_of) for key, customers in cohorts.items()}
+
+
+def summed(world: World, customers: list[list[Judged]], as_of: datetime) -> dict[str, Any]:
+    firsts = [instant(bought[0].order.occurred_at) for bought in customers]
+    worth = [
+        (instant(j.order.occurred_at) - first, j.order.gross, max(0, j.order.gross - refunded(world, j.order)))
+        for first, bought in zip(firsts, customers, strict=True)
+        for j in bought
+        if j.order.currency == "EUR"
+    ]
+    return {
+        "customers": len(customers),
+        "orders": sum(len(bought) for bought in customers),
+        "repeat": sum(len(bought) > 1 for bought in customers),
+        "refunds": sum(gross - net for _, gross, net in worth),
+        "net": sum(net for _, _, net in worth),
+        "horizons": {
+            str(days): sum(net for age, _, net in worth if age < timedelta(days=days)) / len(customers) / 100
+            if max(firsts) + timedelta(days=days) <= as_of
+            else None
+            for days in HORIZONS
+        },
+    }
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_cohorts_are_the_references(database: Database, seed: int) -> None:
+    """Of random worlds, by each that can bring customers, in several zones, however much time has passed."""
+    world, zone = random_world(seed, currencies=("EUR", "EUR", "USD")), ZONES[seed % len(ZONES)]
+    await load(database, 1, world, zone)
+    as_of = datetime(2026, 4, 20, tzinfo=UTC) + timedelta(days=random.Random(seed).randrange(120))  # noqa: S311
+    await ClickTable(database).report_watermark(0, to_us(as_of))
+    for by in BY:
+        answer = await ask(database, by, zone)
+        found = {
+            (row[by.value], row["month"]): {
+                "customers": row["customers"],
+                "orders": row["orders"],
+                "repeat": round(float(row["repeat_rate"]) * row["customers"]),
+                "refunds": int(Decimal(row["refunds"]) * 100),
+                "net": int(Decimal(row["net_revenue_so_far"]) * 100),
+                "horizons": {
+                    days: None if value is None else pytest.approx(float(value), abs=1e-4)
+                    for days, value in row["net_revenue_per_customer"].items()
+                },
+            }
+            for row in answer["rows"]
+        }
+        assert found == expected(world.world, by, ZoneInfo(zone), as_of), (seed, by)
+        assert answer["totals"]["all"]["customers"] == sum(row["customers"] for row in answer["rows"])
+        nobodys = sum(row["customers"] for row in answer["without_influencer"])
+        assert answer["totals"]["without_influencer"]["customers"] == nobodys
+        if by is Dimension.INFLUENCER:
+            assert nobodys == sum(row["customers"] for row in answer["rows"] if row["influencer"] is None)
+
+
+async def test_an_example_worked_by_hand(database: Database) -> None:
+    """docs/reports.md: Anna's two customers spend 10 + 20 and 30, one on the 30th day; another comes alone."""
+    clicks = [click("2026-03-01T10:00:00Z", 1, "v1"), click("2026-03-01T11:00:00Z", 1, "v2")]
+    sales = [
+        sale("A", "2026-03-01T12:00:00Z", 1_000, visitor_id="v1", customer_id="c1"),
+        sale("B", "2026-03-31T12:00:00Z", 2_000, customer_id="c1"),
+        sale("C", "2026-03-02T12:00:00Z", 3_000, visitor_id="v2", customer_id="c2"),
+        sale("D", "2026-03-02T12:00:00Z", 500, customer_id="c3"),
+        sale("E", "2026-03-02T12:00:00Z", 700),
+        sale("F", "2026-03-02T12:00:00Z", 900, customer_id="c4", new_customer=False),
+    ]
+    await load(database, 1, world_of(clicks, sales))
+    await ClickTable(database).report_watermark(0, to_us(datetime(2026, 5, 2, tzinfo=UTC)))
+    answer = await ask(database, Dimension.INFLUENCER)
+    [anna, nobody] = answer["rows"]
+    assert (anna["influencer"], anna["month"], anna["customers"], anna["repeat_rate"]) == (
+        "1",
+        "2026-03",
+        2,
+        "0.500000",
+    )
+    assert anna["net_revenue_per_customer"] == {
+        "30": "20.00000", "60": "30.00000", "90": None, "180": None, "365": None,
+    }  # fmt: skip
+    assert (nobody["influencer"], nobody["customers"], nobody["net_revenue_so_far"]) == (None, 1, "5.00")
+    assert answer["left_out"] == {"orders_without_customer": 1, "customers_before": 1}
+    first = await ask(database, Dimension.INFLUENCER, limit=1)
+    assert ([row["influencer"] for row in first["rows"]], first["next_offset"]) == (["1"], 1)
+
+
+async def test_what_cannot_be_asked_is_named(api: Api) -> None:
+    path = "/v1/reports/lifetime-value"
+    empty = (await api.ask("GET", path, params={"by": "code"})).json()
+    assert (empty["rows"], empty["totals"]["all"]["customers"], empty["next_cursor"]) == ([], 0, None)
+    for parameter, value in (("by", "link"), ("from", "x"), ("limit", "0"), ("cursor", "-"), ("planet", "mars")):
+        response = await api.ask("GET", path, params={"by": "code"} | {parameter: value})
+        assert_problem(response, 422, "query", parameter)
