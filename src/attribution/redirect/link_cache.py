@@ -18,7 +18,7 @@ from .compiled_link import CompiledLink, compile_link
 
 _log = structlog.get_logger(__name__)
 _LOADS_AT_ONCE = 4
-_LOAD_MAX = 500
+_LOAD_MAX = 100
 _AWAY_PAUSE_S = 0.5
 
 
@@ -173,10 +173,13 @@ class LinkCache:
         if link is None:
             self._unknown.put(slug, HeldLink(None, self._clock() + self._policy.unknown_ttl_s))
             return None
-        compiled = compile_link(link)
         # Links that came together are not all looked up again together.
-        ttl_s = self._policy.ttl_s * self._spread()
-        self._links.put(slug, HeldLink(compiled, self._clock() + ttl_s))
+        fresh_until = self._clock() + self._policy.ttl_s * self._spread()
+        if held is not None and held.link is not None and held.link.version == link.version:
+            held.fresh_until = fresh_until
+            return held.link
+        compiled = compile_link(link)
+        self._links.put(slug, HeldLink(compiled, fresh_until))
         return compiled
 
     async def warm_up(self) -> None:
