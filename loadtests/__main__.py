@@ -20,6 +20,7 @@ SCENARIOS = (
     "sync_modes",
     "back_pressure",
     "attribution",
+    "recompute",
     "markov",
 )
 _RESULTS = Path(__file__).with_name("RESULTS.md")

@@ -16,8 +16,10 @@ from .service import Backend, backend, consumer
 CLICKS = (1_000_000, 10_000_000)
 ORDERS = 50_000
 
-# The touches of all orders, thirty days back, by the visitor that each names.
-_TOUCHES = """
+
+def touches_of(orders: str) -> str:
+    """SQL: the touches of these orders, thirty days back, by the visitor that each names."""
+    return f"""
 SELECT c.conversion_id, k.*
 FROM conversions c
 CROSS JOIN LATERAL (
@@ -26,7 +28,11 @@ CROSS JOIN LATERAL (
     WHERE k.program_id = c.program_id AND k.visitor_id = c.visitor_id
       AND k.clicked_at BETWEEN c.occurred_at - interval '30 days' AND c.occurred_at
 ) k
+WHERE {orders}
 """
+
+
+_TOUCHES = touches_of("true")
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,13 +70,22 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 + sum(resident_mb(int(child)) for child in children)
 
 
+def peak_mb(pid: int) -> float:
+    """The most that the process has had resident, without children."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+
+
 def own_cpu_seconds(pid: int, *, dead_children: bool = False) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11 : 15 if dead_children else 13])) / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Of the process and its children, the dead ones included."""
-    own = own_cpu_seconds(pid, dead_children=True)
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    """Of the process and its children, the dead ones included; of one that ends just now, none."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        own = own_cpu_seconds(pid, dead_children=True)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
     return own + sum(cpu_seconds(int(child)) for child in children)
