@@ -24,6 +24,7 @@ from .fx_rates import fx_rates_router
 from .imports import imports_router
 from .influencers import INFLUENCERS
 from .insights import insights_router
+from .journeys import journeys_router
 from .leaderboard import leaderboard_router
 from .ledger import ledger_router
 from .lifetime import lifetime_router
@@ -155,6 +156,7 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(leaderboard_router(services))
     app.include_router(campaign_reports_router(services))
     app.include_router(lifetime_router(services))
+    app.include_router(journeys_router(services))
     _describe(app)
     _show(app)
     return app

@@ -19,7 +19,8 @@ from attribution.errors import FieldError, InvalidInputError
 
 from .attributor import judge
 
-_BATCH: Final = 200
+BATCH: Final = 40
+"""Judged at a time: the event loop redirects people in between."""
 _NONE: Final = "none"
 _MODELS: Final[tuple[str, ...]] = (*Model, *ReportModel)
 
@@ -98,7 +99,7 @@ class Reports:
 async def _read(facts: ReportFacts, program: Program, query: ReportQuery) -> _Paths:
     paths = _Paths()
     pay_models = [Model(model) for model in query.models if model in set(Model)]
-    async for keys in facts.keys(program.program_id, query.start, query.end, _BATCH):
+    async for keys in facts.keys(program.program_id, query.start, query.end, BATCH):
         conversions = await facts.conversions(keys)
         for conversion, judged in zip(conversions, await judge(facts, conversions), strict=True):
             _add(paths, program, query.unit, pay_models, conversion, judged)
