@@ -112,9 +112,10 @@ TAMPERED = [
     (
         """
         INSERT INTO credit_entries (program_id, conversion_id, recorded_at, via, influencer_id, link_id, click_id,
-                                    weight, gross_minor, net_minor, discount_minor)
-        SELECT program_id, conversion_id, now(), via, influencer_id, link_id, click_id,
-               CASE influencer_id WHEN 1 THEN -0.75 ELSE 0.75 END, 0, 0, 0
+                                    occurred_at, clicked_at, type, weight, gross_minor, net_minor, discount_minor,
+                                    counted, gross_value, net_value, discount_value, commission)
+        SELECT program_id, conversion_id, now(), via, influencer_id, link_id, click_id, occurred_at, clicked_at, type,
+               CASE influencer_id WHEN 1 THEN -0.75 ELSE 0.75 END, 0, 0, 0, 0, 0, 0, 0, 0
         FROM credit_entries WHERE {two}
         """,
         ["negative_part"],

@@ -13,13 +13,14 @@ import pytest_asyncio
 from tests.integration.test_credit_convergence import until_idle
 from tests.integration.test_stats import LINKS, ZONES, click, load, sale, world_of
 from tests.support.api import Api, assert_problem
+from tests.support.facts import Facts, random_facts
 from tests.support.reference import Link
 from tests.support.reference_stats import Question, count
 from tests.support.worlds import HOUR, SPAN_HOURS, START, found_foreign_program, instant, random_world
 
 from attribution.adapters.postgres import Database
 from attribution.adapters.stats_table import StatsTable
-from attribution.conversions.attributor import judge
+from attribution.conversions.attributor import judge_and_value
 from attribution.domain.ids import ProgramId
 from attribution.domain.measures import Dimension
 from attribution.domain.programs import Program
@@ -41,7 +42,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 async def tail(database: Database, query: TailQuery, zone: str = "UTC") -> Mapping[str, Any]:
     programme = Program(ProgramId(1), "programme-1", "EUR", zone, "click_id")
-    return await LongTails(Stats(StatsTable(database), judge)).query(programme, query)
+    return await LongTails(Stats(StatsTable(database), judge_and_value)).query(programme, query)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -49,14 +50,15 @@ async def test_a_long_tail_is_the_references(database: Database, seed: int) -> N
     """Of random worlds, zones and beginnings: what came before and after, each day of it, shares and half-lives."""
     rng = random.Random(seed)  # noqa: S311
     world, zone = random_world(seed, currencies=("EUR", "EUR", "USD")), ZoneInfo(ZONES[seed % len(ZONES)])
-    await load(database, 1, world, zone.key)
+    facts = Facts(rates=random_facts(seed).rates)
+    await load(database, 1, world, zone.key, facts)
     for of in (Dimension.CAMPAIGN, Dimension.POST) * 3:
         since, end = instant(START + rng.randrange(SPAN_HOURS) * HOUR), instant(START + 2 * SPAN_HOURS * HOUR)
         number, weekly = rng.choice((1, 2)), rng.random() < 0.5
         filters, sums = {of.value: [str(number)]}, ("clicks", "net_minor")
 
         def counted(start: datetime, stop: datetime, *by: str) -> Mapping[tuple[Any, ...], Counter[str]]:
-            return count(world.world, Question("EUR", zone, start, stop, by, filters, sums))  # noqa: B023
+            return count(world.world, Question("EUR", zone, start, stop, by, filters, sums), facts)  # noqa: B023
 
         answer = await tail(database, TailQuery(of, number, since, end, weekly), zone.key)
         before, after = (counted(*p).get((), Counter()) for p in ((EPOCH, since), (since, end)))

@@ -31,7 +31,7 @@ from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.objects import Objects
 from attribution.adapters.postgres import Database
-from attribution.conversions.attributor import judge
+from attribution.conversions.attributor import judge_and_value
 from attribution.domain.conversions import ConversionMessage
 from attribution.domain.ids import ProgramId
 from attribution.errors import ConflictError
@@ -193,10 +193,10 @@ async def test_an_order_is_bound_to_every_version_that_it_saw_and_to_no_other(se
         work = await session.take(10)
         async with session.transaction():
             conversions = await session.conversions(work.conversions)
-            judged = await judge(session, conversions)
+            judged = await judge_and_value(session, conversions)
             changing = asyncio.create_task(other.execute("UPDATE codes SET influencer_id = 2"))
             await eventually(lambda: _someone_waits(service.database))
-            await session.write(list(zip(conversions, judged, strict=True)), instant(0))
+            await session.write(judged, instant(0))
             await session.done(work)
         await changing
         await early.commit()

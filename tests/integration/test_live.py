@@ -18,7 +18,7 @@ from tests.support.api import ADMIN_KEY, Api, assert_problem
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.stats_table import StatsTable
-from attribution.conversions.attributor import judge
+from attribution.conversions.attributor import judge_and_value
 from attribution.domain.ids import ProgramId
 from attribution.domain.programs import Program
 from attribution.errors import DatabaseUnavailableError, UnavailableError
@@ -35,7 +35,7 @@ class Counting(Stats):
     """Round the real one: counts how often it is asked, and can be away."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(StatsTable(database), judge)
+        super().__init__(StatsTable(database), judge_and_value)
         self.asked = 0
         self.away = False
 

@@ -20,7 +20,7 @@ from attribution.adapters.stats_table import StatsTable
 from attribution.api.app import build_api
 from attribution.api.services import Readiness, Services
 from attribution.api.stats import as_json
-from attribution.conversions.attributor import judge
+from attribution.conversions.attributor import judge_and_value
 from attribution.conversions.reader import ConversionReader
 from attribution.domain.click_id import ClickTokens
 from attribution.domain.conversions import Acceptance
@@ -112,7 +112,7 @@ async def running_api(database_url: str) -> AsyncIterator[Api]:
     database = Database(settings, size=4)
     tokens = ClickTokens({1: b"k" * 32})
     published, clicks = Published(), ClicksTaken()
-    stats = Stats(StatsTable(database), judge)
+    stats = Stats(StatsTable(database), judge_and_value)
     app = build_api(
         Services(
             settings=settings,

@@ -54,6 +54,20 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """A commission plan. `flat` in minor units of `currency`."""
+
+    effective_from: int
+    percent: Decimal | None = None
+    flat: int | None = None
+    currency: str | None = None
+    influencer: int | None = None
+    campaign: int | None = None
+    kind: str | None = None
+    new: bool | None = None
+
+
+@dataclass(frozen=True)
 class Facts:
     """`dressed`: whether clicks have the countries, devices and sub ids that `dress` gives them."""
 
@@ -61,6 +75,7 @@ class Facts:
     insights: Sequence[Insight] = ()
     costs: Sequence[Cost] = ()
     rates: Sequence[Rate] = ()
+    plans: Sequence[Plan] = ()
     dressed: bool = False
 
 
@@ -91,6 +106,7 @@ def random_facts(seed: int) -> Facts:
         insights=[_insight(rng) for _ in range(rng.randrange(12))],
         costs=[_cost(rng) for _ in range(rng.randrange(6))],
         rates=[rate for day in range(-2, DAYS + 35) for rate in _rates(rng, FIRST_DAY + timedelta(days=day))],
+        plans=[_plan(rng) for _ in range(rng.randrange(9))],
         dressed=rng.random() < 0.5,
     )
 
@@ -123,6 +139,20 @@ def _rates(rng: random.Random, day: date) -> list[Rate]:
     ]
 
 
+def _plan(rng: random.Random) -> Plan:
+    flat = rng.choice((0, 1, 100, rng.randrange(10**4))) if rng.random() < 0.3 else None
+    return Plan(
+        START + rng.randrange(-100, SPAN_HOURS, 40) * HOUR,
+        None if flat is not None else Decimal(rng.choice(("0", "2.9", "10", "33.333", "100"))),
+        flat,
+        None if flat is None else rng.choice(("EUR", "USD", "JPY")),
+        rng.choice((*INFLUENCERS, None, None, None)),
+        rng.choice((*CAMPAIGNS, None, None, None)),
+        rng.choice(("purchase", "lead", None, None)),
+        rng.choice((True, False, None, None)),
+    )
+
+
 async def store_facts(connection: "Connection", program: int, facts: Facts) -> None:
     for number, post in facts.posts.items():
         await connection.execute(
@@ -150,6 +180,21 @@ async def store_facts(connection: "Connection", program: int, facts: Facts) -> N
         "INSERT INTO fx_rates (program_id, date, base, quote, rate) VALUES ($1, $2, $3, $4, $5)",
         [(program, rate.day, rate.base, rate.quote, rate.rate) for rate in facts.rates],
     )
+    await store_plans(connection, program, facts.plans)
+
+
+async def store_plans(connection: "Connection", program: int, plans: Sequence[Plan]) -> None:
+    await connection.executemany(
+        "INSERT INTO commission_plans (program_id, effective_from, percent, flat_minor, currency, influencer_id,"
+        " campaign_id, conversion_type, new_customer) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        [
+            (
+                program, instant(p.effective_from), p.percent, p.flat, p.currency, p.influencer, p.campaign, p.kind,
+                p.new,
+            )
+            for p in plans
+        ],
+    )  # fmt: skip
 
 
 async def dress_clicks(connection: "Connection", program: int) -> None:

@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
-from fractions import Fraction
-from math import floor
 from zoneinfo import ZoneInfo
 
-from .facts import TOTALS, Cost, Facts, dress
-from .reference import Judged, Order, Version, World, fold, judge_all
+from .facts import TOTALS, Facts, dress
+from .reference import Judged, Version, World, judge_all
+from .reference_value import exchanged, is_new, worth
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Label = str | datetime | None
@@ -22,7 +21,6 @@ CREDITS = (
 )  # fmt: skip
 COSTS = ("costs_minor",)
 ALL = (*CLICKS, *CREDITS, *TOTALS, *COSTS)
-DECIMALS = {"EUR": 2, "USD": 2, "JPY": 0}
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,8 @@ def _credits(world: World, question: Question, facts: Facts) -> Iterator[Fact]:
     landed = {click.click_id for click in world.clicks}
     for judged in judge_all(_under(world, question.model)).values():
         order = judged.order
-        customer = _new_or_returning(order, world)
+        customer = {True: "new", False: "returning", None: None}[is_new(order, world)]
+        worths = worth(judged, world, facts, question.currency, question.zone)
         for to, part in judged.credits.items() if not order.cancelled else ():
             labels = {
                 "influencer": _id(to.influencer), "campaign": _id(to.campaign), "channel": to.channel,
@@ -117,8 +116,10 @@ def _credits(world: World, question: Question, facts: Facts) -> Iterator[Fact]:
                 "leads": part.weight if order.kind == "lead" else 0,
                 "new_customers": part.weight if purchase and customer == "new" else 0,
             }
-            if purchase and order.currency == question.currency:
-                add |= {"gross_minor": part.gross, "net_minor": part.net, "discount_minor": part.discount}
+            its = worths[to]
+            add["commission_minor"] = its.commission
+            if purchase:
+                add |= {"gross_minor": its.gross, "net_minor": its.net, "discount_minor": its.discount}
             yield Fact(_moment(judged, to.click_id, question), labels, add)
 
 
@@ -134,20 +135,6 @@ def _moment(judged: Judged, click_id: bytes | None, question: Question) -> datet
     if question.by_click and click_id is not None:
         return _instant(int.from_bytes(click_id[:8], "big"))
     return _instant(judged.order.occurred_at)
-
-
-def _new_or_returning(order: Order, world: World) -> str | None:
-    if order.new_customer is not None:
-        return "new" if order.new_customer else "returning"
-    if order.customer is None:
-        return None
-    before = [
-        other
-        for other in fold(world.orders).values()
-        if other.customer == order.customer and other.kind == "purchase" and not other.cancelled
-        and (other.occurred_at, other.key[0], other.key[2]) < (order.occurred_at, order.key[0], order.key[2])
-    ]  # fmt: skip
-    return "returning" if before else "new"
 
 
 def _growth(question: Question, facts: Facts) -> Iterator[Fact]:
@@ -178,21 +165,8 @@ def _costs(question: Question, facts: Facts) -> Iterator[Fact]:
             at = datetime.combine(day, time(), question.zone).astimezone(UTC)
             amount = cost.amount // cost.days + (1 if number < cost.amount % cost.days else 0)
             if question.start <= at < question.end:
-                money = _exchanged(cost, datetime.combine(day, time()), amount, question.currency, facts)
+                money = exchanged(amount, cost.currency, question.currency, day, facts.rates)
                 yield Fact(at, labels, {"costs_minor": money}, hourly=False)
-
-
-def _exchanged(cost: Cost, day: datetime, amount: int, currency: str, facts: Facts) -> int:
-    if cost.currency == currency:
-        return amount
-    pair = (cost.currency, currency)
-    [*_, rate] = [
-        Fraction(rate.rate) if (rate.base, rate.quote) == pair else 1 / Fraction(rate.rate)
-        for rate in facts.rates
-        if rate.day == day.date() and {rate.base, rate.quote} == set(pair)
-    ]
-    units = Fraction(10) ** (DECIMALS[currency] - DECIMALS[cost.currency])
-    return floor(amount * rate * units + Fraction(1, 2))
 
 
 def _instant(us: int) -> datetime:

@@ -20,6 +20,7 @@ from attribution.domain.instants import to_us
 from attribution.domain.models import Model
 from attribution.domain.programs import Program
 from attribution.domain.rules import Judgement, Rule
+from attribution.domain.valuation import Valuation
 
 ORDERED = datetime(2026, 11, 20, 10, tzinfo=UTC)
 NOW = to_us(ORDERED)
@@ -48,7 +49,7 @@ def order(**fields: Any) -> StoredConversion:
     values: dict[str, Any] = {
         "program_id": ProgramId(1), "conversion_id": ConversionId(1), "source": "shop-eu", "type": "purchase",
         "external_id": "1001", "status": ConversionStatus.CONFIRMED, "currency": "EUR", "customer_id": None,
-        "refunded_minor": 0,
+        "new_customer": None, "refunded_minor": 0,
         "click_id": None, "click_link_id": None, "facts": facts, "bound_at_us": None,
     }  # fmt: skip
     return StoredConversion(**(values | fields))
@@ -64,7 +65,8 @@ def explain(
     }
     attribution = attribute(conversion.facts, touches, judgement, book)
     values: dict[str, Any] = {"record": JUDGED, "codes": book, "names": {ANNA: "Anna", BELLA: "Bella"}}
-    return Explanation(conversion, attribution, **(values | fields))
+    valuation = Valuation(attribution.credits, (None,) * len(attribution.credits))
+    return Explanation(conversion, attribution, valuation, **(values | fields))
 
 
 TOUCHES = (
@@ -113,6 +115,7 @@ Credit:
   nobody through click: weight 0.5, 19.99 EUR
   The money is split into whole units of 0.01 EUR by largest remainder, ties to the earlier click; \
 the parts add up to the whole.
+  Commission: no plan is in force.
 
 Other touches, the oldest first:
   Click of 2026-11-18 10:00:00 UTC (2026-11-18 11:00:00 Europe/Berlin) on link anna-ig of Anna (influencer 1), \

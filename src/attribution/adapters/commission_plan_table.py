@@ -1,6 +1,8 @@
 """Commission plans as crediting needs them: all of a programme."""
 
+from collections.abc import Collection
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from attribution.domain.commission import CommissionPlan, PlanBook, Scope
 from attribution.domain.ids import ProgramId
@@ -8,6 +10,9 @@ from attribution.domain.instants import to_us
 
 from .postgres import Database, Row
 from .statements import statements
+
+if TYPE_CHECKING:
+    from .postgres import Connection
 
 _SQL = statements("commission_plans")
 
@@ -18,7 +23,15 @@ class CommissionPlanTable:
 
     async def book(self, program_id: ProgramId) -> PlanBook:
         async with self._database.connection() as connection:
-            return PlanBook(_plan(row) for row in await connection.fetch(_SQL["book"], program_id))
+            return (await plan_books(connection, [program_id]))[program_id]
+
+
+async def plan_books(connection: "Connection", programs: Collection[ProgramId]) -> dict[ProgramId, PlanBook]:
+    """As this connection's transaction sees them."""
+    plans: dict[ProgramId, list[CommissionPlan]] = {program: [] for program in programs}
+    for row in await connection.fetch(_SQL["book"], list(programs)):
+        plans[row["program_id"]].append(_plan(row))
+    return {program: PlanBook(of_program) for program, of_program in plans.items()}
 
 
 def _plan(row: Row) -> CommissionPlan:

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from attribution.domain.attribution import (
-    WEIGHT_UNITS,
     Attribution,
     ClickState,
     ConversionFacts,
     Credit,
     Touch,
-    Via,
 )
 from attribution.domain.click_id import clicked_at
-from attribution.domain.clicks import Channel
 from attribution.domain.codes import Code, CodeHistory, CodePolicy, code_key
 from attribution.domain.conversions import ConversionStatus, Item, net_minor
 from attribution.domain.durations import parse_duration
@@ -30,7 +27,6 @@ from attribution.domain.ids import (
     ConversionId,
     InfluencerId,
     LinkId,
-    PostId,
     ProgramId,
     RecomputationId,
     RuleId,
@@ -39,9 +35,11 @@ from attribution.domain.instants import from_us, to_us
 from attribution.domain.models import DEFAULTS, Model, Parameters
 from attribution.domain.refunds import RefundMessage
 from attribution.domain.rules import CampaignWindows, Rule, RuleBook, Terms
+from attribution.domain.valuation import Valuation
 from attribution.errors import DatabaseUnavailableError
 
 from . import refund_events
+from .credit_entries import CHANNELS, COLUMNS, credit_of, differences, entry
 from .postgres import Database, Row
 from .statements import statements
 from .terms import terms_of, windows_us
@@ -50,14 +48,8 @@ if TYPE_CHECKING:
     from .postgres import Connection
 
 _SQL = statements("credits")
-_CHANNELS: Mapping[str | None, Channel | None] = {None: None} | {channel.value: channel for channel in Channel}
 _STATUSES = {status.value: status for status in ConversionStatus}
 _MICROSECOND = timedelta(microseconds=1)
-_ENTRY_COLUMNS = (
-    "program_id", "conversion_id", "recorded_at", "via", "influencer_id", "campaign_id", "channel", "post_id",
-    "link_id", "click_id", "code", "weight", "gross_minor", "net_minor", "discount_minor",
-    "recomputation_id",
-)  # fmt: skip
 ConversionKey = tuple[ProgramId, ConversionId]
 Visitors = Mapping[ConversionId, Collection[str]]
 
@@ -74,6 +66,8 @@ class StoredConversion:
     refunded_minor: int
     """As asked: may be more than gross."""
     customer_id: str | None
+    new_customer: bool | None
+    """As the shop says."""
     click_id: UUID | None
     click_link_id: LinkId | None
     facts: ConversionFacts
@@ -102,6 +96,7 @@ class StoredConversion:
             currency=row["currency"],
             refunded_minor=row["refunded_minor"],
             customer_id=row["customer_id"],
+            new_customer=row["new_customer"],
             click_id=row["click_id"],
             click_link_id=row["click_link_id"],
             facts=ConversionFacts(
@@ -143,6 +138,22 @@ class Entry:
     recorded_at: datetime
     credit: Credit
     recomputation_id: RecomputationId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    conversion: StoredConversion
+    attribution: Attribution
+    valuation: Valuation
+
+    def row(self) -> tuple[Any, ...]:
+        attribution, valuation = self.attribution, self.valuation
+        rule, rate, missing = attribution.judgement.rule, valuation.rate, valuation.missing
+        return (
+            *self.conversion.key, attribution.status, attribution.reason, rule.model, rule.rule_id,
+            attribution.credited, rate and Decimal(rate.numerator), rate and Decimal(rate.denominator),
+            missing and missing.day, missing and missing.base,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,13 +308,13 @@ class CreditFacts:
         """The sums of the entries that were recorded by an instant, or until now."""
         credits_: dict[ConversionId, list[Credit]] = {}
         for row in await self._connection.fetch(_SQL["credits_recorded"], *_columns(keys, 2), by):
-            credits_.setdefault(row["conversion_id"], []).append(_credit(row))
+            credits_.setdefault(row["conversion_id"], []).append(credit_of(row))
         return credits_
 
     async def entries(self, key: ConversionKey, after: int, limit: int) -> list[Entry]:
         """As they were appended."""
         rows = await self._connection.fetch(_SQL["entries"], *key, after, limit)
-        return [Entry(row["entry_id"], row["recorded_at"], _credit(row), row["recomputation_id"]) for row in rows]
+        return [Entry(row["entry_id"], row["recorded_at"], credit_of(row), row["recomputation_id"]) for row in rows]
 
 
 class CreditSession(CreditFacts):
@@ -353,14 +364,14 @@ class CreditSession(CreditFacts):
                 raise DatabaseUnavailableError("another attributor leads by now")
             yield
 
-    async def write(self, judged: Sequence[tuple[StoredConversion, Attribution]], at: datetime) -> None:
+    async def write(self, judged: Sequence[Judged], at: datetime) -> None:
         """Appends what differs from the credits so far; what is the same leaves no entry."""
-        before = await self.credits_recorded([conversion.key for conversion, _ in judged if conversion.is_judged])
+        before = await self.credits_recorded([j.conversion.key for j in judged if j.conversion.is_judged])
         await self.append(judged, before, at)
 
     async def append(
         self,
-        judged: Sequence[tuple[StoredConversion, Attribution]],
+        judged: Sequence[Judged],
         before: Mapping[ConversionId, Sequence[Credit]],
         at: datetime,
         binding: Binding | None = None,
@@ -368,24 +379,15 @@ class CreditSession(CreditFacts):
         """`binding`: that of a recomputation; without one, first credit binds."""
         recomputation_id = binding.recomputation_id if binding else None
         entries = [
-            _entry(conversion, at, credit, recomputation_id)
-            for conversion, attribution in judged
-            for credit in differences(before.get(conversion.conversion_id, ()), attribution.credits)
+            (*entry(j.conversion.key, at, credit), recomputation_id)
+            for j in judged
+            for credit in differences(before.get(j.conversion.conversion_id, ()), j.valuation.credits)
         ]
         if entries:
-            await self._connection.copy_records_to_table("credit_entries", records=entries, columns=_ENTRY_COLUMNS)
-        await self._connection.execute(
-            _SQL["judged"],
-            *_columns(
-                [
-                    (*c.key, a.status, a.reason, a.judgement.rule.model, a.judgement.rule.rule_id, a.credited)
-                    for c, a in judged
-                ],
-                7,
-            ),
-            recomputation_id,
-            binding.at if binding else None,
-        )
+            columns = (*COLUMNS, "recomputation_id")
+            await self._connection.copy_records_to_table("credit_entries", records=entries, columns=columns)
+        rows = _columns([j.row() for j in judged], 11)
+        await self._connection.execute(_SQL["judged"], *rows, recomputation_id, binding.at if binding else None)
 
     async def done(self, work: Work) -> None:
         await self._connection.execute(_SQL["done"], *_columns(work.queue_rows, 2))
@@ -445,64 +447,5 @@ def _touch(row: Iterable[Any]) -> Touch:
     _, click_id, clicked_at, link_id, influencer_id, campaign_id, post_id, channel, is_bot, stored = row
     return Touch(
         to_us(clicked_at), ClickId(click_id.bytes), link_id, influencer_id, campaign_id, post_id,
-        _CHANNELS[channel], is_bot, stored,
-    )  # fmt: skip
-
-
-def _credit(row: Row) -> Credit:
-    return Credit(
-        via=Via(row["via"]),
-        weight_units=int(row["weight"] * WEIGHT_UNITS),
-        gross_minor=row["gross_minor"],
-        net_minor=row["net_minor"],
-        discount_minor=row["discount_minor"],
-        influencer_id=row["influencer_id"],
-        campaign_id=row["campaign_id"],
-        channel=_CHANNELS[row["channel"]],
-        post_id=row["post_id"] and PostId(row["post_id"]),
-        link_id=row["link_id"],
-        click_id=ClickId(row["click_id"].bytes) if row["click_id"] else None,
-        code=row["code"],
-    )
-
-
-_Amounts = tuple[int, int, int, int]
-
-
-def _amounts(credit: Credit) -> _Amounts:
-    return (credit.weight_units, credit.gross_minor, credit.net_minor, credit.discount_minor)
-
-
-def _with(credit: Credit, amounts: _Amounts) -> Credit:
-    units, gross, net, discount = amounts
-    return credit._replace(weight_units=units, gross_minor=gross, net_minor=net, discount_minor=discount)
-
-
-_NOTHING: _Amounts = (0, 0, 0, 0)
-
-
-def differences(before: Sequence[Credit], after: Sequence[Credit]) -> list[Credit]:
-    """Entries that, added to `before`, give `after`. Within each of them no two credits are of the same target."""
-    held = {_with(credit, _NOTHING): _amounts(credit) for credit in before}
-    kept = [
-        (credit, _amounts(credit), held.pop(_with(credit, _NOTHING), _NOTHING) if held else _NOTHING)
-        for credit in after
-    ]
-    gone = [(target, _NOTHING, amounts) for target, amounts in held.items()]
-    return [_with(credit, _minus(now, then)) for credit, now, then in gone + kept if now != then]
-
-
-def _minus(now: _Amounts, then: _Amounts) -> _Amounts:
-    return (now[0] - then[0], now[1] - then[1], now[2] - then[2], now[3] - then[3])
-
-
-def _entry(
-    conversion: StoredConversion, at: datetime, credit: Credit, recomputation_id: RecomputationId | None
-) -> tuple[Any, ...]:
-    return (
-        *conversion.key, at, str(credit.via), credit.influencer_id, credit.campaign_id,
-        credit.channel.value if credit.channel else None, credit.post_id, credit.link_id,
-        UUID(bytes=credit.click_id) if credit.click_id else None, credit.code,
-        Decimal(credit.weight_units).scaleb(-18), credit.gross_minor, credit.net_minor, credit.discount_minor,
-        recomputation_id,
+        CHANNELS[channel], is_bot, stored,
     )  # fmt: skip

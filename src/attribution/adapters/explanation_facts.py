@@ -12,7 +12,8 @@ from attribution.domain.click_id import clicked_at
 from attribution.domain.ids import ClickId, ConversionId, InfluencerId, ProgramId
 from attribution.domain.instants import from_us
 
-from .credit_table import CreditFacts, StoredConversion, differences
+from .credit_entries import differences
+from .credit_table import CreditFacts, StoredConversion
 from .postgres import Row
 from .statements import statements
 

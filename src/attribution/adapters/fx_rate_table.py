@@ -25,10 +25,16 @@ class FxRateTable:
         self._database = database
 
     async def record(self, program_id: ProgramId, rows: Sequence[Values]) -> list[Recorded]:
+        """What waits for one of them is judged again."""
         async with self._database.transaction() as connection:
-            return await record(
-                connection, _SQL["record"], program_id, rows, lambda row: (row["date"], row["base"], row["quote"])
-            )
+            recorded = await record(connection, _SQL["record"], program_id, rows, _natural_key)
+            new = [_natural_key(row) for row, its in zip(rows, recorded, strict=True) if its.stored]
+            if new:
+                days, bases, quotes = map(list, zip(*new, strict=True))
+                await connection.execute(
+                    _SQL["reopen"], program_id, [date.fromisoformat(day) for day in days], bases, quotes
+                )
+            return recorded
 
     async def read(self, program_id: ProgramId, rate_id: int) -> Row:
         async with self._database.connection() as connection:
@@ -45,6 +51,10 @@ class FxRateTable:
         """Of these days of the programme's zone."""
         async with self._database.connection() as connection:
             return await rate_book(connection, program_id, days)
+
+
+def _natural_key(row: Values) -> tuple[str, str, str]:
+    return row["date"], row["base"], row["quote"]
 
 
 async def rate_book(connection: "Connection", program_id: ProgramId, days: Iterable[date]) -> RateBook:

@@ -1,16 +1,14 @@
 """Credits as another model gives them: made for one question, gone with its transaction."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
+from typing import TYPE_CHECKING, Final
 
-from attribution.domain.attribution import WEIGHT_UNITS, Attribution
 from attribution.domain.ids import ProgramId
 from attribution.domain.models import Model
 
-from .credit_table import CreditFacts, StoredConversion
+from .credit_entries import COLUMNS, entry
+from .credit_table import CreditFacts, Judged, StoredConversion
 from .report_table import ReportFacts
 from .statements import statements
 
@@ -19,13 +17,9 @@ if TYPE_CHECKING:
 
 _SQL = statements("judged_credits")
 _BATCH: Final = 100
-_COLUMNS: Final = (
-    "program_id", "conversion_id", "influencer_id", "campaign_id", "channel", "post_id", "link_id", "click_id",
-    "code", "weight", "gross_minor", "net_minor", "discount_minor",
-)  # fmt: skip
 FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
-Judge = Callable[[CreditFacts, Sequence[StoredConversion], Model], Awaitable[Sequence[Attribution]]]
+Judge = Callable[[CreditFacts, Sequence[StoredConversion], Model], Awaitable[Sequence[Judged]]]
 """What each conversion's credits would be under the rule it is bound to, with this model in place of the rule's."""
 
 
@@ -38,15 +32,6 @@ async def judge_again(
     async for keys in facts.keys(program_id, start, stop, _BATCH):
         conversions = await facts.conversions(keys)
         judged = await judge(facts, conversions, model)
-        rows = [row for pair in zip(conversions, judged, strict=True) for row in _rows(*pair)]
-        await connection.copy_records_to_table("judged_credits", records=rows, columns=_COLUMNS)
+        rows = [entry(j.conversion.key, None, credit) for j in judged for credit in j.valuation.credits]
+        await connection.copy_records_to_table("judged_credits", records=rows, columns=COLUMNS)
     await connection.execute(_SQL["analyze"])
-
-
-def _rows(conversion: StoredConversion, attribution: Attribution) -> Iterator[tuple[Any, ...]]:
-    for credit in attribution.credits:
-        yield (
-            *conversion.key, credit.influencer_id, credit.campaign_id, credit.channel and credit.channel.value,
-            credit.post_id, credit.link_id, credit.click_id and UUID(bytes=credit.click_id), credit.code,
-            Decimal(credit.weight_units) / WEIGHT_UNITS, credit.gross_minor, credit.net_minor, credit.discount_minor,
-        )  # fmt: skip

@@ -46,16 +46,18 @@ CREDITS: Final = Source(
         **_of("e.", *_PLACES, Dimension.LINK, Dimension.CODE),
         **_of("k.", *AUDIENCE),
         Dimension.CONTENT_TYPE: "e.post_id",
-        Dimension.CONVERSION_TYPE: "c.type",
-        Dimension.NEW_OR_RETURNING: "n.new_or_returning",
+        Dimension.CONVERSION_TYPE: "e.type",
+        Dimension.NEW_OR_RETURNING: "e.new_customer",
     },
-    always=("n.new_or_returning",),
+    always=("e.type", "e.new_customer"),
 )  # fmt: skip
 INSIGHTS: Final = Source(
     "insights",
     tuple(Sum(metric) for metric in METRICS),
     {**_of("o.", *_PLACES), Dimension.CONTENT_TYPE: "o.post_id"},
 )
+MONEY: Final = (Sum.GROSS, Sum.NET, Sum.DISCOUNT, Sum.COMMISSION)
+"""Of credits: what is exchanged into the programme's currency."""
 COSTS: Final = Source(
     "costs",
     (Sum.COSTS,),

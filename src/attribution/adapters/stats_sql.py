@@ -186,14 +186,26 @@ class _Composer:
 
     def _credits(self) -> str:
         asked = self.question
-        tells_customers = Dimension.NEW_OR_RETURNING in asked.dimensions or Sum.NEW_CUSTOMERS in asked.sums
-        return self._fill(
-            "credits",
+        rows = self._fill(
+            "credit_rows",
             CREDITS,
-            entries="judged_credits" if asked.is_judged_again else "credit_entries",
+            entries=self._entries(),
             at=_SQL["at_touch" if asked.by is By.CLICK else "at_conversion"],
             touches=_SQL["touches"] if set(AUDIENCE) & set(asked.dimensions) else "",
-            customers=_SQL["new_or_returning" if tells_customers else "any_customer"],
+        )
+        return self._fill("credits", CREDITS, facts=rows)
+
+    def _entries(self) -> str:
+        return "judged_credits" if self.question.is_judged_again else "credit_entries"
+
+    def missing_rate(self) -> str:
+        asked = self.question
+        return _SQL["missing_rate"].format(
+            entries=self._entries(),
+            at=_SQL["at_touch" if asked.by is By.CLICK else "at_conversion"],
+            program=self.value(asked.program_id, "bigint"),
+            start=self.value(asked.start, "timestamptz"),
+            stop=self.value(asked.stop, "timestamptz"),
         )
 
     def _insights(self) -> str:
@@ -248,6 +260,8 @@ class _Composer:
             return f"date_trunc('{GRAINS[dimension]}', f.at, {self.value(self.question.zone.key, 'text')})"
         if dimension not in source.columns:
             return f"NULL::{_type(dimension)}"
+        if dimension is Dimension.NEW_OR_RETURNING:
+            return _SQL["new_or_returning"]
         return "p.content_type" if dimension is Dimension.CONTENT_TYPE else f"f.{_plain(source.columns[dimension])}"
 
     def _filter(self, dimension: Dimension, source: Source) -> str:
@@ -320,6 +334,12 @@ def sketched_visitors_statements(question: Question, plan: SketchPlan) -> tuple[
         Statement(sketched.sketched_visitors(plan), sketched.values),
         Statement(others.other_visitors(plan), others.values),
     )
+
+
+def missing_rate_statement(question: Question) -> Statement:
+    """The first rate without which the question's money is not known, if there is one."""
+    composer = _Composer(question)
+    return Statement(composer.missing_rate(), composer.values)
 
 
 def foreign_costs_statement(question: Question) -> Statement:

@@ -13,18 +13,20 @@ from attribution.domain.ids import ProgramId
 from attribution.domain.instants import EPOCH
 from attribution.domain.measures import IDS, By, Dimension, Sum
 from attribution.domain.models import Model
+from attribution.errors import MissingRateError
 
 from .fx_rate_table import rate_book
 from .judged_credits import FOREVER, Judge, judge_again
 from .postgres import Database, Row
 from .statements import statements
-from .stats_sources import COSTS
+from .stats_sources import COSTS, MONEY
 from .stats_sql import (
     Question,
     Rates,
     SketchPlan,
     Statement,
     foreign_costs_statement,
+    missing_rate_statement,
     sketch_plan,
     sketched_visitors_statements,
     sums_statement,
@@ -83,7 +85,7 @@ class StatsFacts:
         await judge_again(self._connection, judge, model, question.program_id, start, stop)
 
     async def rows(self, question: Question) -> list[StatsRow]:
-        """Raises `MissingRateError` for a cost in a currency that has no rate on its day."""
+        """Raises `MissingRateError` for a conversion or a cost in a currency that has no rate on its day."""
         rows = [_row(row, question) for row in await self._fetch(await self._summed(question))]
         if Sum.UNIQUE_VISITORS in question.sums:
             await self._count_visitors(question, rows, rolled_up=self._is_rolled_up(question))
@@ -93,14 +95,13 @@ class StatsFacts:
         """Of a statement made round the one that sums; it has no visitors. Raises as `rows` does."""
         return await self._fetch(wrap(await self._summed(question)))
 
-    async def other_currencies(self, question: Question) -> list[tuple[str, int]]:
-        """Each with the number of its conversions in the question's period, whatever its filters."""
-        rows = await self._connection.fetch(
-            _SQL["other_currencies"], question.program_id, question.start, question.stop, question.currency
-        )
-        return [(row["currency"], row["conversions"]) for row in rows]
+    async def _check_rates(self, question: Question) -> None:
+        for row in await self._fetch(missing_rate_statement(question)):
+            raise MissingRateError(row["day"], row["base"], question.currency)
 
     async def _summed(self, question: Question) -> Statement:
+        if set(question.sums) & set(MONEY):
+            await self._check_rates(question)
         rates = await self._rates(question) if question.asks(COSTS) else {}
         return sums_statement(question, rolled_up=self._is_rolled_up(question), rates=rates)
 

@@ -1,5 +1,6 @@
 """Answers about the credit of a conversion, now and as it was recorded: the same for orders and all others."""
 
+import datetime as dt
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -40,10 +41,39 @@ class CodeVerdict(Extensible):
 
 
 class Credit(Extensible):
+    """`revenue` in the conversion's currency, `commission` in the programme's."""
+
     influencer_id: str | None
     via: Literal["click", "code"]
     weight: str
     revenue: str
+    commission: str
+
+
+class MissingRate(BaseModel):
+    date: dt.date
+    base: str
+    quote: str
+
+
+class Value(BaseModel):
+    """In the programme's currency, at the rate of the conversion's day; all 0 while that is missing."""
+
+    currency: str
+    gross: str
+    net: str
+    discount: str
+    commission: str
+    missing_rate: MissingRate | None
+
+
+class Commission(BaseModel):
+    influencer_id: str
+    plan_id: str
+    percent: str | None
+    flat: str | None
+    flat_currency: str | None
+    commission: str
 
 
 class Attribution(Extensible):
@@ -54,6 +84,8 @@ class Attribution(Extensible):
     touches: list[Touch]
     codes: list[CodeVerdict]
     credits: list[Credit]
+    value: Value
+    commissions: list[Commission]
     as_of: datetime | None = None
     """Of `credits`, where it was asked for; all else is of now."""
 
@@ -73,6 +105,9 @@ class Entry(Extensible):
     gross: str
     net: str
     discount: str
+    value: str
+    """The net in the programme's currency, as is `commission`."""
+    commission: str
 
 
 class History(BaseModel):

@@ -51,7 +51,6 @@ class GoalReport(BaseModel):
     as_of: datetime
     currency: str
     metrics: dict[str, GoalFigure]
-    other_currencies: list[dict[str, str | int]]
 
 
 class GoalReportPage(BaseModel):
@@ -85,7 +84,6 @@ class LongTail(BaseModel):
     half_life_days: dict[str, int | None]
     rows: list[TailRow]
     definitions: dict[str, str]
-    other_currencies: list[dict[str, str | int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,6 @@ class StatsAnswer(BaseModel):
     metrics: dict[str, dict[str, str | bool | None]]
     estimated: dict[str, dict[str, str]]
     not_additive: list[str]
-    other_currencies: list[dict[str, str | int | float]]
     next_cursor: str | None
 
 

@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 import structlog
 
 from attribution import metrics
-from attribution.adapters.credit_table import CreditFacts, CreditSession, CreditTable, StoredConversion
+from attribution.adapters.credit_table import CreditFacts, CreditSession, CreditTable, Judged, StoredConversion
+from attribution.adapters.valuation_facts import ValuationFacts
 from attribution.domain.attribution import Attribution, Status, Touch, attribute
 from attribution.domain.ids import ConversionId
 from attribution.domain.models import Model
 from attribution.domain.rules import Judgement
+from attribution.domain.valuation import Valuation, value
 from attribution.errors import AttributionError
 
 _log = structlog.get_logger(__name__)
@@ -93,8 +95,7 @@ class Attributor:
         # seen by that reading, or lands later and finds the conversion through the visitor.
         await session.name_visitors(conversions)
         async with session.transaction():
-            judged = await judge(session, conversions)
-            await session.write(list(zip(conversions, judged, strict=True)), self._now())
+            await session.write(await judge_and_value(session, conversions), self._now())
 
 
 def _parts(conversions: Sequence[StoredConversion]) -> list[list[StoredConversion]]:
@@ -136,6 +137,27 @@ async def judge(
     for index in unexplained:
         first[index] = judged(index, older)
     return first
+
+
+async def judge_and_value(
+    facts: CreditFacts, conversions: Sequence[StoredConversion], model: Model | None = None
+) -> list[Judged]:
+    """As `judge`."""
+    attributions = await judge(facts, conversions, model)
+    return [*map(Judged, conversions, attributions, await value_all(facts, conversions, attributions))]
+
+
+async def value_all(
+    facts: CreditFacts, conversions: Sequence[StoredConversion], attributions: Sequence[Attribution]
+) -> list[Valuation]:
+    """Of each: by the plans and rates known now, or when it was first credited."""
+    more = ValuationFacts(facts.connection)
+    terms = await more.terms(conversions)
+    books = await more.books(conversions)
+    return [
+        value(c.facts, of_conversion, attribution, books[c.program_id])
+        for c, of_conversion, attribution in zip(conversions, terms, attributions, strict=True)
+    ]
 
 
 def merged(*touches: Sequence[Touch]) -> list[Touch]:

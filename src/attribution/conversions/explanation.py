@@ -10,6 +10,7 @@ from attribution.domain.candidates import NamedBy, Naming, TouchDetail
 from attribution.domain.codes import CodeBook
 from attribution.domain.ids import ClickId, InfluencerId
 from attribution.domain.rules import Terms
+from attribution.domain.valuation import Valuation
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Explanation:
 
     conversion: StoredConversion
     attribution: Attribution
+    valuation: Valuation
     record: CreditRecord = field(default_factory=CreditRecord)
     codes: CodeBook = field(default_factory=dict)
     more_touches: int = 0

@@ -189,6 +189,18 @@ class _Page:
                 f"  The money is split into whole units of {unit} by largest remainder, ties to the earlier click;"
                 " the parts add up to the whole."
             )
+        if credited:
+            yield f"  {self._commission()}"
+
+    def _commission(self) -> str:
+        valuation, currency = self._explanation.valuation, self._program.currency
+        if valuation.missing is not None:
+            return f"Commission: not known, as {valuation.missing}."
+        said = (
+            f"{from_minor(amount, currency)} {currency} to {self._name(influencer_id)} by plan {plan.plan_id}"
+            for (influencer_id, plan), amount in valuation.commissions().items()
+        )
+        return f"Commission: {'; '.join(said) or 'no plan is in force'}."
 
     def _credit(self, credit: Credit) -> str:
         through = f"code {credit.code}" if credit.via is Via.CODE else "click"

@@ -21,9 +21,10 @@ from attribution.domain.money import from_minor
 from attribution.domain.programs import Program
 from attribution.domain.refunds import JudgedRefund, judge_refunds
 from attribution.domain.rules import Terms
+from attribution.domain.valuation import Valuation
 from attribution.errors import FieldError, InvalidInputError
 
-from .attributor import merged, since_us
+from .attributor import merged, since_us, value_all
 from .explanation import Explanation
 from .explanation_page import page
 
@@ -57,7 +58,7 @@ class ConversionReader:
             "over_refund": conversion.over_refunded_minor > 0,
             "over_refunded": from_minor(conversion.over_refunded_minor, conversion.currency),
             "refunds": [_refund(refund, conversion.currency) for refund in judged],
-            "attribution": self._shown(explanation),
+            "attribution": self._shown(explanation, program),
         }
 
     async def conversion(
@@ -77,7 +78,7 @@ class ConversionReader:
             "currency": conversion.currency,
             "value": from_minor(conversion.facts.gross_minor, conversion.currency),
             "net": from_minor(conversion.facts.net_minor, conversion.currency),
-            "attribution": self._shown(explanation),
+            "attribution": self._shown(explanation, program),
         }
 
     async def attribution(
@@ -99,11 +100,12 @@ class ConversionReader:
             if key is None:
                 return None
             explained = await self._explained(facts, key, other)
-            shown = self._shown(explained)
+            shown = self._shown(explained, program)
             if as_of is None:
                 return shown
             recorded = (await facts.credits_recorded([key], as_of)).get(key[1], [])
-        return {**shown, "as_of": as_of, "credits": _by_influencer(recorded, explained.conversion.currency)}
+        currencies = (explained.conversion.currency, program.currency)
+        return {**shown, "as_of": as_of, "credits": _by_influencer(recorded, *currencies)}
 
     async def history(
         self, program: Program, source: str, conversion_type: str, external_id: str, after: int, limit: int
@@ -115,7 +117,7 @@ class ConversionReader:
                 return None
             [conversion] = await facts.conversions([key])
             entries = await facts.entries(key, after, limit)
-        return [(entry.entry_id, self._entry(entry, conversion.currency)) for entry in entries]
+        return [(entry.entry_id, self._entry(entry, conversion.currency, program.currency)) for entry in entries]
 
     async def page(
         self,
@@ -158,14 +160,16 @@ class ConversionReader:
         deciding = (found.get(conversion_id, ()) for found in (named, path, older))
         candidates = merged(*deciding, newest)
         attribution = attribute(conversion.facts, candidates, judgement, codes)
+        [valuation] = await value_all(facts, [conversion], [attribution])
         listed = [judged.touch for judged in attribution.touches[-TOUCHES_LISTED:]]
         of_codes = (code.influencer_id for known in codes.values() for code in known)
         influencers = {i for i in (*(t.influencer_id for t in listed), *of_codes) if i is not None}
         more = ExplanationFacts(facts)
         return Explanation(
             conversion,
-            replace(attribution, touches=attribution.touches[-TOUCHES_LISTED:]),
-            record=await more.record(conversion, attribution.credits),
+            replace(attribution, touches=attribution.touches[-TOUCHES_LISTED:], credits=valuation.credits),
+            valuation,
+            record=await more.record(conversion, valuation.credits),
             codes=codes,
             more_touches=max(0, count - TOUCHES_LISTED),
             details=await more.details(conversion.program_id, listed),
@@ -175,7 +179,7 @@ class ConversionReader:
             terms=book.terms[conversion.recomputation_id] if conversion.recomputation_id is not None else None,
         )
 
-    def _shown(self, explanation: Explanation) -> Mapping[str, Any]:
+    def _shown(self, explanation: Explanation, program: Program) -> Mapping[str, Any]:
         conversion, attribution, record = explanation.conversion, explanation.attribution, explanation.record
         rule = attribution.judgement.rule
         weights = {c.click_id: c.weight_units for c in attribution.credits if c.click_id is not None}
@@ -188,7 +192,9 @@ class ConversionReader:
             "touches": [self._touch(explanation, judged, weights) for judged in attribution.touches],
             "more_touches": explanation.more_touches,
             "codes": [_code(explanation, judged) for judged in attribution.codes],
-            "credits": _by_influencer(attribution.credits, conversion.currency),
+            "credits": _by_influencer(attribution.credits, conversion.currency, program.currency),
+            "value": _value(explanation.valuation, program.currency),
+            "commissions": _commissions(explanation.valuation, program.currency),
             "recorded": {
                 "status": record.status.value if record.status else None,
                 "judged_at": record.judged_at,
@@ -199,7 +205,7 @@ class ConversionReader:
             },
         }
 
-    def _entry(self, entry: Entry, currency: str) -> Mapping[str, Any]:
+    def _entry(self, entry: Entry, currency: str, program_currency: str) -> Mapping[str, Any]:
         credit, token = entry.credit, None
         if credit.click_id is not None and credit.link_id is not None:
             token = self._tokens.sign(credit.click_id, credit.link_id).decode()
@@ -215,6 +221,8 @@ class ConversionReader:
             "gross": from_minor(credit.gross_minor, currency),
             "net": from_minor(credit.net_minor, currency),
             "discount": from_minor(credit.discount_minor, currency),
+            "value": from_minor(credit.net_value, program_currency),
+            "commission": from_minor(credit.commission, program_currency),
         }
 
     def _touch(self, explanation: Explanation, judged: JudgedTouch, weights: Mapping[Any, int]) -> Mapping[str, Any]:
@@ -297,22 +305,56 @@ def _duration(us: int) -> str:
     return f"{'-' if us < 0 else ''}{format_duration(timedelta(microseconds=abs(us)))}"
 
 
-def _by_influencer(credits_: Sequence[Credit], currency: str) -> list[Mapping[str, Any]]:
+def _by_influencer(credits_: Sequence[Credit], currency: str, program_currency: str) -> list[Mapping[str, Any]]:
     sums: dict[tuple[Any, Via], list[int]] = {}
     for credit in credits_:
         if credit.via is not Via.NONE:
-            units_and_money = sums.setdefault((credit.influencer_id, credit.via), [0, 0])
-            units_and_money[0] += credit.weight_units
-            units_and_money[1] += credit.net_minor
+            added = sums.setdefault((credit.influencer_id, credit.via), [0, 0, 0])
+            added[0] += credit.weight_units
+            added[1] += credit.net_minor
+            added[2] += credit.commission
     return [
         {
             "influencer_id": _id(influencer_id),
             "via": via.value,
             "weight": _weight(units),
             "revenue": from_minor(net_minor, currency),
+            "commission": from_minor(commission, program_currency),
         }
-        for (influencer_id, via), (units, net_minor) in sums.items()
+        for (influencer_id, via), (units, net_minor, commission) in sums.items()
     ]
+
+
+def _value(valuation: Valuation, currency: str) -> Mapping[str, Any]:
+    """What the conversion is worth in the programme's currency; nothing while a rate is missing."""
+    credits_, missing = valuation.credits, valuation.missing
+    return {
+        "currency": currency,
+        "gross": from_minor(sum(credit.gross_value for credit in credits_), currency),
+        "net": from_minor(sum(credit.net_value for credit in credits_), currency),
+        "discount": from_minor(sum(credit.discount_value for credit in credits_), currency),
+        "commission": from_minor(sum(credit.commission for credit in credits_), currency),
+        "missing_rate": missing and {"date": missing.day, "base": missing.base, "quote": missing.quote},
+    }
+
+
+def _commissions(valuation: Valuation, currency: str) -> list[Mapping[str, Any]]:
+    """By influencer and plan; an influencer that no plan is for is not paid."""
+    return [
+        {
+            "influencer_id": _id(influencer_id),
+            "plan_id": _id(plan.plan_id),
+            "percent": None if plan.rate is None else _decimal(plan.rate * 100),
+            "flat": None if plan.flat_minor is None else from_minor(plan.flat_minor, plan.currency or currency),
+            "flat_currency": plan.currency,
+            "commission": from_minor(commission, currency),
+        }
+        for (influencer_id, plan), commission in valuation.commissions().items()
+    ]
+
+
+def _decimal(exact: Fraction) -> str:
+    return f"{(Decimal(exact.numerator) / exact.denominator).normalize():f}"
 
 
 def _weight(units: int) -> str:

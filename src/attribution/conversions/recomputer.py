@@ -20,7 +20,7 @@ from attribution.domain.ids import InfluencerId
 from attribution.domain.instants import to_us
 from attribution.errors import UnavailableError
 
-from .attributor import judge
+from .attributor import judge_and_value
 
 _log = structlog.get_logger(__name__)
 _Part = tuple[int, int]
@@ -97,13 +97,13 @@ class Recomputer:
                 return 0
             keys = [(recomputation.program_id, conversion_id) for conversion_id, _ in batch]
             conversions = [_bound(c, recomputation) for c in await session.conversions(keys)]
-            judged = list(zip(conversions, await judge(session, conversions), strict=True))
+            judged = await judge_and_value(session, conversions)
             before = await session.credits_recorded([c.key for c in conversions if c.is_judged])
             differences = [
                 difference
-                for conversion, attribution in judged
+                for j in judged
                 for difference in _differences(
-                    conversion, before.get(conversion.conversion_id, ()), attribution.credits
+                    j.conversion, before.get(j.conversion.conversion_id, ()), j.attribution.credits
                 )
             ]
             if not recomputation.dry_run:

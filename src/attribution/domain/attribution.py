@@ -120,6 +120,8 @@ class Credit(NamedTuple):
     """One part of a conversion. The parts' weights sum to `WEIGHT_UNITS`, their money to the conversion's.
 
     `via` none holds all of a conversion that nobody earned, so that sums over credits equal totals.
+    What follows `code` is of its value (see `valuation`): `counted_units` is the weight while the conversion is not
+    cancelled, and money is in the programme's currency.
     """
 
     via: Via
@@ -134,6 +136,14 @@ class Credit(NamedTuple):
     link_id: LinkId | None = None
     click_id: ClickId | None = None
     code: str | None = None
+    occurred_at_us: int = 0
+    type: str = ""
+    new_customer: bool | None = None
+    counted_units: int = 0
+    gross_value: int = 0
+    net_value: int = 0
+    discount_value: int = 0
+    commission: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +158,13 @@ class Attribution:
     @property
     def credited(self) -> bool:
         return self.credits[0].via is not Via.NONE
+
+    @property
+    def weights(self) -> list[Fraction]:
+        """Of the credits, exact."""
+        if len(self.credits) == 1:
+            return [_ALL]
+        return [touch.weight for touch in self.touches if touch.verdict is Verdict.CREDITED]
 
 
 class _Share(NamedTuple):

@@ -60,6 +60,15 @@ class PlanBook:
             scopes.setdefault(plan.scope, []).append(plan)
         self._by_precedence = sorted(scopes.items(), key=lambda item: item[0].precedence, reverse=True)
 
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._by_precedence)
+
+    @property
+    def currencies(self) -> set[str]:
+        """Of flat amounts."""
+        return {plan.currency for _, versions in self._by_precedence for plan in versions if plan.currency}
+
     def choose(self, credit: Scope, occurred_at_us: int, bound_at_us: int | None) -> CommissionPlan | None:
         """The plan of the most specific scope that has one in force at the conversion.
 

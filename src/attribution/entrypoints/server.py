@@ -24,7 +24,7 @@ from attribution.adapters.stats_table import StatsTable
 from attribution.api.app import build_api
 from attribution.api.services import Services
 from attribution.api.stats import as_json
-from attribution.conversions.attributor import judge
+from attribution.conversions.attributor import judge_and_value
 from attribution.conversions.reader import ConversionReader
 from attribution.domain.click_id import ClickTokens
 from attribution.redirect.address import AddressKeeper
@@ -121,7 +121,7 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> tuple[Appli
     answerer = Answerer(tokens, addresses, randomness, trusted_proxies=settings.trusted_proxies)
     taps = TapReader(agents)
     importer = ClickImporter(ImportedClicks(database), recorder, tokens, agents, addresses, randomness)
-    stats = Stats(StatsTable(database), judge)
+    stats = Stats(StatsTable(database), judge_and_value)
     live = LiveStats(stats, as_json, LivePolicy(settings.live_followers))
     services = Services(
         settings=settings,

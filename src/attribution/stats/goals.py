@@ -56,7 +56,6 @@ class GoalReports:
             "as_of": answer["as_of"],
             "currency": program.currency,
             "metrics": {name: _beside(name, figure, campaign.targets.get(name)) for name, figure in figures.items()},
-            "other_currencies": answer["other_currencies"],
         }
 
 

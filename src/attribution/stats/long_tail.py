@@ -61,7 +61,6 @@ class LongTails:
             "half_life_days": {name: _half_life(days, name) for name in COUNTED},
             "rows": list(_rows(days, _last(query, zone, first), after["totals"], weekly=query.weekly)),
             "definitions": DEFINITIONS,
-            "other_currencies": after["other_currencies"],
         }
 
     async def _ask(

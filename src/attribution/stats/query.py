@@ -65,7 +65,6 @@ class Stats:
         async with self._facts(query, question, before) as facts:
             rows, more = _page(query, question, await facts.rows(question))
             [total] = await facts.rows(_whole(question))
-            others = await facts.other_currencies(question)
             table = [_measured(row.sums, query, program) for row in rows]
             totals = _measured(total.sums, query, program)
             if before is not None:
@@ -93,9 +92,6 @@ class Stats:
             if facts.visitors_are_estimated
             else {},
             "not_additive": [name for name in query.metrics if not METRICS[name].additive],
-            "other_currencies": [
-                {"currency": currency, "conversions": conversions} for currency, conversions in others
-            ],
             "next_offset": query.offset + query.limit if more else None,
         }
 

@@ -26,8 +26,8 @@ LIMIT $4
 
 -- name: book
 SELECT
-    commission_plan_id, effective_from, conversion_type, influencer_id, campaign_id, new_customer, percent, flat_minor,
-    currency, created_at
+    program_id, commission_plan_id, effective_from, conversion_type, influencer_id, campaign_id, new_customer, percent,
+    flat_minor, currency, created_at
 FROM commission_plans
-WHERE program_id = $1
+WHERE program_id = ANY($1::bigint[])
 ORDER BY commission_plan_id

@@ -11,7 +11,7 @@ SELECT epoch FROM credit_epoch FOR SHARE;
 
 -- name: shut_out_versions
 -- Before the transaction's first snapshot, which this does not take: versions are either seen by it or made after it.
-LOCK TABLE rules, campaign_windows, code_versions IN SHARE MODE;
+LOCK TABLE rules, campaign_windows, code_versions, commission_plans, fx_rates IN SHARE MODE;
 
 -- name: queued
 SELECT queue_id, program_id, conversion_id, customer_id, since FROM credit_queue ORDER BY queue_id LIMIT $1;
@@ -170,36 +170,50 @@ LIMIT $5;
 
 -- name: credits_recorded
 -- By $3, or until now; what came to nothing is no credit.
-SELECT conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code,
-       sum(weight) AS weight, sum(gross_minor)::bigint AS gross_minor, sum(net_minor)::bigint AS net_minor,
-       sum(discount_minor)::bigint AS discount_minor
-FROM credit_entries
-JOIN unnest($1::bigint[], $2::bigint[]) AS w (program_id, conversion_id) USING (program_id, conversion_id)
-WHERE $3::timestamptz IS NULL OR recorded_at <= $3
-GROUP BY conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code
-HAVING sum(weight) <> 0 OR sum(gross_minor) <> 0 OR sum(net_minor) <> 0 OR sum(discount_minor) <> 0;
+SELECT *
+FROM (
+    SELECT conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code, occurred_at, type,
+           new_customer, sum(weight) AS weight, sum(gross_minor)::bigint AS gross_minor,
+           sum(net_minor)::bigint AS net_minor, sum(discount_minor)::bigint AS discount_minor, sum(counted) AS counted,
+           sum(gross_value)::bigint AS gross_value, sum(net_value)::bigint AS net_value,
+           sum(discount_value)::bigint AS discount_value, sum(commission)::bigint AS commission
+    FROM credit_entries
+    JOIN unnest($1::bigint[], $2::bigint[]) AS w (program_id, conversion_id) USING (program_id, conversion_id)
+    WHERE $3::timestamptz IS NULL OR recorded_at <= $3
+    GROUP BY conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code, occurred_at,
+             type, new_customer
+) credit
+WHERE (weight, gross_minor, net_minor, discount_minor, counted, gross_value, net_value, discount_value, commission)
+   <> (0, 0, 0, 0, 0, 0, 0, 0, 0);
 
 -- name: entries
-SELECT entry_id, recorded_at, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code,
-       weight, gross_minor, net_minor, discount_minor, recomputation_id
+SELECT entry_id, recorded_at, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code, occurred_at,
+       type, new_customer, weight, gross_minor, net_minor, discount_minor, counted, gross_value, net_value,
+       discount_value, commission, recomputation_id
 FROM credit_entries
 WHERE program_id = $1 AND conversion_id = $2 AND entry_id > $3
 ORDER BY entry_id
 LIMIT $4;
 
 -- name: judged
--- By a recomputation, $8 made at $9: bound to it, credited or not.
+-- By a recomputation, $12 made at $13: bound to it, credited or not.
 INSERT INTO attributions AS a (
-    program_id, conversion_id, status, reason, model, rule_id, bound_at, attributed_at, recomputation_id
+    program_id, conversion_id, status, reason, model, rule_id, bound_at, attributed_at, recomputation_id,
+    rate_numerator, rate_denominator, missing_rate_day, missing_rate_base
 )
 SELECT program_id, conversion_id, status, reason, model, rule_id,
-       coalesce($9::timestamptz, CASE WHEN credited THEN clock_timestamp() END), now(), $8::bigint
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::boolean[])
-     AS j (program_id, conversion_id, status, reason, model, rule_id, credited)
+       coalesce($13::timestamptz, CASE WHEN credited THEN clock_timestamp() END), now(), $12::bigint,
+       rate_numerator, rate_denominator, missing_rate_day, missing_rate_base
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::boolean[], $8::numeric[],
+            $9::numeric[], $10::date[], $11::text[])
+     AS j (program_id, conversion_id, status, reason, model, rule_id, credited, rate_numerator, rate_denominator,
+           missing_rate_day, missing_rate_base)
 ON CONFLICT (program_id, conversion_id) DO UPDATE SET
     status = excluded.status, reason = excluded.reason, model = excluded.model, rule_id = excluded.rule_id,
-    bound_at = coalesce($9, a.bound_at, excluded.bound_at), attributed_at = excluded.attributed_at,
-    recomputation_id = coalesce($8, a.recomputation_id);
+    bound_at = coalesce($13, a.bound_at, excluded.bound_at), attributed_at = excluded.attributed_at,
+    recomputation_id = coalesce($12, a.recomputation_id),
+    rate_numerator = excluded.rate_numerator, rate_denominator = excluded.rate_denominator,
+    missing_rate_day = excluded.missing_rate_day, missing_rate_base = excluded.missing_rate_base;
 
 -- name: done
 DELETE FROM credit_queue

@@ -85,54 +85,49 @@ WHERE {filters}
 {grouped};
 
 -- name: credits
+-- What came to nothing, as credit that moved on, leaves no row.
 SELECT {groups}
-       sum(weight) AS conversions,
-       sum(weight) FILTER (WHERE kind = 'purchase') AS orders,
-       sum(weight) FILTER (WHERE kind = 'lead') AS leads,
-       sum(weight) FILTER (WHERE kind = 'purchase' AND new_or_returning = 'new') AS new_customers,
-       sum(gross_minor) FILTER (WHERE kind = 'purchase' AND currency = {currency}) AS gross_minor,
-       sum(net_minor) FILTER (WHERE kind = 'purchase' AND currency = {currency}) AS net_minor,
-       sum(discount_minor) FILTER (WHERE kind = 'purchase' AND currency = {currency}) AS discount_minor,
-       0 AS commission_minor
-FROM (
-    SELECT {at} AS at, c.type AS kind, c.currency, e.weight, e.gross_minor, e.net_minor, e.discount_minor{columns}
-    FROM conversions c
-    JOIN {entries} e USING (program_id, conversion_id) {touches} {customers}
-    -- No touch is after its conversion.
-    WHERE c.program_id = {program} AND c.occurred_at >= {start} AND c.status = 'confirmed'
-      AND {at} >= {start} AND {at} < {stop}
-) f {posts}
+       sum(counted) AS conversions,
+       sum(counted) FILTER (WHERE type = 'purchase') AS orders,
+       sum(counted) FILTER (WHERE type = 'lead') AS leads,
+       sum(counted) FILTER (WHERE type = 'purchase' AND new_customer) AS new_customers,
+       sum(gross_value) FILTER (WHERE type = 'purchase') AS gross_minor,
+       sum(net_value) FILTER (WHERE type = 'purchase') AS net_minor,
+       sum(discount_value) FILTER (WHERE type = 'purchase') AS discount_minor,
+       sum(commission) AS commission_minor
+FROM ({facts}) f {posts}
 WHERE {filters}
-{grouped};
+{grouped}
+HAVING sum(counted) <> 0;
+
+-- name: credit_rows
+SELECT {at} AS at, e.counted, e.gross_value, e.net_value, e.discount_value, e.commission{columns}
+FROM {entries} e {touches}
+WHERE e.program_id = {program} AND {at} >= {start} AND {at} < {stop}
 
 -- name: at_conversion
-c.occurred_at
+e.occurred_at
 
 -- name: at_touch
-coalesce(clicked_at(e.click_id), c.occurred_at)
+coalesce(e.clicked_at, e.occurred_at)
 
 -- name: touches
-LEFT JOIN clicks k ON k.program_id = e.program_id AND k.clicked_at = clicked_at(e.click_id) AND k.click_id = e.click_id
+LEFT JOIN clicks k ON k.program_id = e.program_id AND k.clicked_at = e.clicked_at AND k.click_id = e.click_id
 
 -- name: new_or_returning
--- What the shop says; unsaid, a customer is new who has no earlier purchase. Who is not known is neither.
-CROSS JOIN LATERAL (
-    SELECT CASE
-        WHEN c.new_customer THEN 'new'
-        WHEN NOT c.new_customer THEN 'returning'
-        WHEN c.customer_id IS NULL THEN NULL
-        WHEN EXISTS (
-            SELECT FROM conversions o
-            WHERE o.program_id = c.program_id AND o.customer_id = c.customer_id
-              AND o.type = 'purchase' AND o.status = 'confirmed' AND o.occurred_at <= c.occurred_at
-              AND (o.occurred_at, o.source, o.external_id) < (c.occurred_at, c.source, c.external_id)
-        ) THEN 'returning'
-        ELSE 'new'
-    END AS new_or_returning
-) n
+-- Who is not known is neither.
+CASE WHEN f.new_customer THEN 'new' WHEN NOT f.new_customer THEN 'returning' END
 
--- name: any_customer
-CROSS JOIN (SELECT NULL::text AS new_or_returning) n
+-- name: missing_rate
+-- The first of those without which conversions that count in the period have no value, whatever the filters.
+SELECT a.missing_rate_day AS day, a.missing_rate_base AS base
+FROM attributions a
+JOIN {entries} e ON e.program_id = a.program_id AND e.conversion_id = a.conversion_id
+WHERE a.program_id = {program} AND a.missing_rate_day IS NOT NULL AND {at} >= {start} AND {at} < {stop}
+GROUP BY a.conversion_id, a.missing_rate_day, a.missing_rate_base
+HAVING sum(e.counted) > 0
+ORDER BY 1, 2
+LIMIT 1;
 
 -- name: posts
 LEFT JOIN posts p ON p.program_id = {program} AND p.post_id = f.post_id
@@ -191,11 +186,3 @@ LIMIT {limit} OFFSET {offset};
 
 -- name: empty
 UNION ALL SELECT {labels}{zeros} FROM ({groups}) g CROSS JOIN unnest({columns}) AS b ({times})
-
--- name: other_currencies
--- Conversions whose money is in no sum, as it is in another currency; whatever the filters.
-SELECT currency, count(*) AS conversions
-FROM conversions
-WHERE program_id = $1 AND occurred_at >= $2 AND occurred_at < $3 AND status = 'confirmed' AND currency <> $4
-GROUP BY currency
-ORDER BY currency;

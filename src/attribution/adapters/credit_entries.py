@@ -1,0 +1,94 @@
+"""Rows of `credit_entries`: credits, and the differences between them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from attribution.domain.attribution import WEIGHT_UNITS, Credit, Via
+from attribution.domain.click_id import clicked_at
+from attribution.domain.clicks import Channel
+from attribution.domain.ids import ClickId, PostId
+from attribution.domain.instants import from_us, to_us
+
+from .postgres import Row
+
+CHANNELS: Final[Mapping[str | None, Channel | None]] = {None: None} | {channel.value: channel for channel in Channel}
+COLUMNS: Final = (
+    "program_id", "conversion_id", "recorded_at", "via", "influencer_id", "campaign_id", "channel", "post_id",
+    "link_id", "click_id", "code", "occurred_at", "clicked_at", "type", "new_customer", "weight", "gross_minor",
+    "net_minor", "discount_minor", "counted", "gross_value", "net_value", "discount_value", "commission",
+)  # fmt: skip
+_Amounts = tuple[int, int, int, int, int, int, int, int, int]
+_NOTHING: _Amounts = (0,) * 9
+
+
+def credit_of(row: Row) -> Credit:
+    """Of an entry, or of the sum of some."""
+    return Credit(
+        via=Via(row["via"]),
+        weight_units=int(row["weight"] * WEIGHT_UNITS),
+        gross_minor=row["gross_minor"],
+        net_minor=row["net_minor"],
+        discount_minor=row["discount_minor"],
+        influencer_id=row["influencer_id"],
+        campaign_id=row["campaign_id"],
+        channel=CHANNELS[row["channel"]],
+        post_id=row["post_id"] and PostId(row["post_id"]),
+        link_id=row["link_id"],
+        click_id=ClickId(row["click_id"].bytes) if row["click_id"] else None,
+        code=row["code"],
+        occurred_at_us=to_us(row["occurred_at"]),
+        type=row["type"],
+        new_customer=row["new_customer"],
+        counted_units=int(row["counted"] * WEIGHT_UNITS),
+        gross_value=row["gross_value"],
+        net_value=row["net_value"],
+        discount_value=row["discount_value"],
+        commission=row["commission"],
+    )
+
+
+def entry(key: tuple[int, int], at: datetime | None, credit: Credit) -> tuple[Any, ...]:
+    """In the order of `COLUMNS`. `key`: programme and conversion; `at`: when it is recorded, if it is."""
+    click_id = credit.click_id
+    return (
+        *key, at, str(credit.via), credit.influencer_id, credit.campaign_id,
+        credit.channel.value if credit.channel else None, credit.post_id, credit.link_id,
+        UUID(bytes=click_id) if click_id else None, credit.code,
+        from_us(credit.occurred_at_us), clicked_at(click_id) if click_id else None, credit.type, credit.new_customer,
+        Decimal(credit.weight_units).scaleb(-18), credit.gross_minor, credit.net_minor, credit.discount_minor,
+        Decimal(credit.counted_units).scaleb(-18), credit.gross_value, credit.net_value, credit.discount_value,
+        credit.commission,
+    )  # fmt: skip
+
+
+def differences(before: Sequence[Credit], after: Sequence[Credit]) -> list[Credit]:
+    """Entries that, added to `before`, give `after`. Within each of them no two credits are of the same target."""
+    if not before:
+        return [credit for credit in after if _amounts(credit) != _NOTHING]
+    held = {_with(credit, _NOTHING): _amounts(credit) for credit in before}
+    kept = [(credit, _amounts(credit), held.pop(_with(credit, _NOTHING), _NOTHING)) for credit in after]
+    gone = [(target, _NOTHING, amounts) for target, amounts in held.items()]
+    return [_with(credit, _minus(now, then)) for credit, now, then in gone + kept if now != then]
+
+
+def _amounts(credit: Credit) -> _Amounts:
+    return (
+        credit.weight_units, credit.gross_minor, credit.net_minor, credit.discount_minor, credit.counted_units,
+        credit.gross_value, credit.net_value, credit.discount_value, credit.commission,
+    )  # fmt: skip
+
+
+def _with(credit: Credit, amounts: _Amounts) -> Credit:
+    units, gross, net, discount, counted, gross_value, net_value, discount_value, commission = amounts
+    return credit._replace(
+        weight_units=units, gross_minor=gross, net_minor=net, discount_minor=discount, counted_units=counted,
+        gross_value=gross_value, net_value=net_value, discount_value=discount_value, commission=commission,
+    )  # fmt: skip
+
+
+def _minus(now: _Amounts, then: _Amounts) -> _Amounts:
+    a, b, c, d, e, f, g, h, i = (of_now - of_then for of_now, of_then in zip(now, then, strict=True))
+    return (a, b, c, d, e, f, g, h, i)

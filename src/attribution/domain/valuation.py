@@ -1,0 +1,153 @@
+"""What the credits of a conversion are worth: their money in the programme's currency, and what is paid for them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from attribution.errors import MissingRateError
+
+from .attribution import Attribution, ConversionFacts, Credit
+from .commission import CommissionPlan, Part, PlanBook, Scope, commissions, flat_due
+from .fx import RateBook, day_of, minor_rate
+from .ids import InfluencerId
+from .money import half_up, split
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """A programme's plans, and its rates of the days of what is to be valued."""
+
+    currency: str
+    timezone: str = "UTC"
+    plans: PlanBook = field(default_factory=lambda: PlanBook(()))
+    rates: RateBook = field(default_factory=lambda: RateBook(()))
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionTerms:
+    """Of a conversion, what its value hangs on beside its amounts.
+
+    `new_customer` None: not known. Plans and rates made after `bound_at_us` do not count.
+    """
+
+    type: str
+    currency: str
+    new_customer: bool | None = None
+    cancelled: bool = False
+    bound_at_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Valuation:
+    """`plans`: of each credit. `rate`: minor units for one of the conversion's; None where none was needed.
+
+    `missing`: the rate without which its money has no value: the credits count, at 0.
+    """
+
+    credits: tuple[Credit, ...]
+    plans: tuple[CommissionPlan | None, ...]
+    rate: Fraction | None = None
+    missing: MissingRateError | None = None
+
+    def commissions(self) -> dict[tuple[InfluencerId | None, CommissionPlan], int]:
+        """By influencer and plan; whom no plan is for is not paid."""
+        sums: dict[tuple[InfluencerId | None, CommissionPlan], int] = {}
+        for credit, plan in zip(self.credits, self.plans, strict=True):
+            if plan is not None:
+                sums[credit.influencer_id, plan] = sums.get((credit.influencer_id, plan), 0) + credit.commission
+        return sums
+
+
+def value(facts: ConversionFacts, terms: ConversionTerms, attribution: Attribution, books: Books) -> Valuation:
+    """A cancelled conversion counts nowhere and is worth nothing."""
+    plans = _plans(facts, terms, attribution.credits, books)
+    if terms.cancelled:
+        return Valuation(tuple(_valued(credit, facts, terms, counts=False) for credit in attribution.credits), plans)
+    try:
+        rate = _rate(facts, terms, books)
+        payable = [_in_currency(plan, facts, terms, books) for plan in plans]
+    except MissingRateError as missing:
+        return Valuation(tuple(_valued(credit, facts, terms) for credit in attribution.credits), plans, None, missing)
+    credits_ = [_valued(credit, facts, terms, *amounts) for credit, *amounts in _exchanged(facts, attribution, rate)]
+    return Valuation(tuple(_paid(credits_, attribution, payable, facts)), plans, rate)
+
+
+def _valued(
+    credit: Credit,
+    facts: ConversionFacts,
+    terms: ConversionTerms,
+    gross: int = 0,
+    net: int = 0,
+    discount: int = 0,
+    *,
+    counts: bool = True,
+) -> Credit:
+    return credit._replace(
+        occurred_at_us=facts.occurred_at_us,
+        type=terms.type,
+        new_customer=terms.new_customer,
+        counted_units=credit.weight_units if counts else 0,
+        gross_value=gross,
+        net_value=net,
+        discount_value=discount,
+    )
+
+
+def _plans(
+    facts: ConversionFacts, terms: ConversionTerms, credits_: Sequence[Credit], books: Books
+) -> tuple[CommissionPlan | None, ...]:
+    if not books.plans:
+        return (None,) * len(credits_)
+    scopes = (Scope(c.influencer_id, c.campaign_id, terms.type, terms.new_customer) for c in credits_)
+    return tuple(books.plans.choose(scope, facts.occurred_at_us, terms.bound_at_us) for scope in scopes)
+
+
+def _rate(facts: ConversionFacts, terms: ConversionTerms, books: Books) -> Fraction | None:
+    """Nothing is nothing in any currency."""
+    is_home = terms.currency == books.currency
+    if is_home or not (facts.gross_minor or facts.net_minor or facts.discount_minor):
+        return None
+    return _minor_rate(terms.currency, facts, terms, books)
+
+
+def _minor_rate(base: str, facts: ConversionFacts, terms: ConversionTerms, books: Books) -> Fraction:
+    day = day_of(facts.occurred_at_us, books.timezone)
+    return minor_rate(base, books.currency, books.rates.rate(day, base, books.currency, terms.bound_at_us))
+
+
+def _in_currency(
+    plan: CommissionPlan | None, facts: ConversionFacts, terms: ConversionTerms, books: Books
+) -> CommissionPlan | None:
+    """With its flat amount in the programme's currency, at the conversion's rate."""
+    if plan is None or not plan.flat_minor or plan.currency in (None, books.currency):
+        return plan
+    rate = _minor_rate(plan.currency or books.currency, facts, terms, books)
+    return replace(plan, flat_minor=half_up(plan.flat_minor * rate), currency=books.currency)
+
+
+def _exchanged(
+    facts: ConversionFacts, attribution: Attribution, rate: Fraction | None
+) -> list[tuple[Credit, int, int, int]]:
+    """Each credit's gross, net and discount: the whole is exchanged, then split, so that the parts add up."""
+    credits_ = attribution.credits
+    if rate is None:
+        return [(credit, credit.gross_minor, credit.net_minor, credit.discount_minor) for credit in credits_]
+    wholes = (half_up(minor * rate) for minor in (facts.gross_minor, facts.net_minor, facts.discount_minor))
+    return list(zip(credits_, *(split(whole, attribution.weights) for whole in wholes), strict=True))
+
+
+def _paid(
+    credits_: Sequence[Credit],
+    attribution: Attribution,
+    plans: Sequence[CommissionPlan | None],
+    facts: ConversionFacts,
+) -> Sequence[Credit]:
+    if not any(plans):
+        return credits_
+    parts = [
+        Part(credit.influencer_id, weight, credit.net_value, plan)
+        for credit, weight, plan in zip(credits_, attribution.weights, plans, strict=True)
+    ]
+    due = flat_due(facts.gross_minor, facts.net_minor, cancelled=False)
+    paid = commissions(parts, due=due)
+    return [credit._replace(commission=amount) for credit, amount in zip(credits_, paid, strict=True)]
