@@ -39,6 +39,8 @@ FIRST: dict[str, dict[str, Any]] = {
     "orders/1/refunds": {"refund_id": "1", "refunded_at": TIME, "amount": "1.00"},
     "orders": {"order_id": "1", "ordered_at": TIME, "currency": "EUR", "amount": "1.00"},
 }
+ENDLESS = {"/v1/stats/live"}
+"""Streams, which have no last byte to wait for."""
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -103,6 +105,8 @@ def test_every_operation_answers_as_documented(database_url: str) -> None:
         assert len(operations) > 30
         for operation in operations:
             assert isinstance(operation, Ok), operation
+            if operation.ok().path in ENDLESS:
+                continue
             check(operation.ok(), at_known=False)
             check(operation.ok(), at_known=True)
 
