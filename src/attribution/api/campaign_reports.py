@@ -189,7 +189,7 @@ def campaign_reports_router(services: Services) -> APIRouter:
         response_model=LongTail,
         response_model_exclude_unset=True,
         summary="Clicks and revenue by the days since a post was published or a campaign ended",
-        responses=documented(401, 404, 422, 503) | AS_CSV,
+        responses=documented(401, 404, 409, 422, 503) | AS_CSV,
     )
     async def long_tail(program: ProgramOf, asked: Annotated[TailOf, Depends(_tail_of)], form: Form = "json") -> Any:
         since = await _since(table, program, asked)

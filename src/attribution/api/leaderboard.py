@@ -143,7 +143,7 @@ def leaderboard_router(services: Services) -> APIRouter:
         "/changes",
         response_model=ChangesAnswer,
         summary="Whose clicks, conversion rate or revenue left their own recent range",
-        responses=documented(401, 404, 422, 503) | AS_CSV,
+        responses=documented(401, 404, 409, 422, 503) | AS_CSV,
     )
     async def changed(
         program: ProgramOf, query: Annotated[ChangesQuery, Depends(_changes)], form: Form = "json"

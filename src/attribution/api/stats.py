@@ -302,7 +302,7 @@ def stats_router(services: Services) -> APIRouter:
         "",
         response_model=StatsAnswer,
         summary="Clicks, conversions, revenue, cost and reach, by any of the dimensions",
-        responses=documented(401, 404, 409, 422, 503),
+        responses=documented(401, 404, 409, 422, 503) | {200: {"content": {_CSV: {"schema": {"type": "string"}}}}},
     )
     async def stats(
         request: Request,

@@ -19,7 +19,7 @@ from attribution.errors import FieldError, InvalidInputError
 
 from .attributor import judge
 
-BATCH: Final = 40
+BATCH: Final = 10
 """Judged at a time: the event loop redirects people in between."""
 _NONE: Final = "none"
 _MODELS: Final[tuple[str, ...]] = (*Model, *ReportModel)
