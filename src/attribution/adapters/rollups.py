@@ -1,4 +1,4 @@
-"""Sums of clicks, kept equal to their rows: in every snapshot, rollups + deltas = clicks."""
+"""Sums of clicks, kept equal to their rows: in every snapshot, rollups + deltas = clicks. Credits move with them."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from attribution.domain.ids import ProgramId
 from attribution.domain.periods import Grain
 
+from . import credit_rollups
+from .credit_rollups import CreditMismatch
 from .postgres import Database
 from .statements import statements
 
@@ -83,7 +85,7 @@ class Rollups:
             taken = int(tag.rsplit(" ", 1)[1])
             if taken:
                 await _add(connection)
-            return taken
+            return taken + await credit_rollups.roll_up(connection, limit)
 
     async def outdated(self) -> list[ProgramId]:
         """Programmes whose rollups are of another time zone, or were never made."""
@@ -107,6 +109,7 @@ class Rollups:
             await connection.execute(_SQL["drop_sketches"], program_id)
             await connection.execute(_SQL["take_rows"], program_id)
             await _add(connection)
+            await credit_rollups.rebuild(connection, program_id)
             return True
 
     async def mismatches(self, program_id: ProgramId, limit: int) -> list[Mismatch]:
@@ -130,6 +133,12 @@ class Rollups:
                     for row in rows
                 ]
         return found
+
+    async def credit_mismatches(self, program_id: ProgramId, limit: int) -> list[CreditMismatch]:
+        """As `mismatches`, of credits."""
+        async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
+            zone = await connection.fetchval(_SQL["zone"], program_id)
+            return [] if zone is None else await credit_rollups.mismatches(connection, program_id, zone, limit)
 
     @asynccontextmanager
     async def _leading(self, **options: Any) -> "AsyncIterator[Connection | None]":

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from attribution.domain.ids import ProgramId
 from attribution.domain.measures import GRAINS, IDS, By, Dimension, Sum, Term
-from attribution.domain.periods import Cover, Grain, cover, first_day_from
+from attribution.domain.periods import Cover, Grain, Span, cover, first_day_from
 
+from .credit_rollups import CreditRollup, credit_rollup_for
 from .rollups import Rollup, rollup_for
 from .statements import statements
 from .stats_sources import ADDED, AUDIENCE, CLICKS, COSTS, CREDITS, INSIGHTS, SOURCES, Source
@@ -186,14 +187,40 @@ class _Composer:
 
     def _credits(self) -> str:
         asked = self.question
-        rows = self._fill(
-            "credit_rows",
-            CREDITS,
-            entries=self._entries(),
-            at=_SQL["at_touch" if asked.by is By.CLICK else "at_conversion"],
-            touches=_SQL["touches"] if set(AUDIENCE) & set(asked.dimensions) else "",
-        )
-        return self._fill("credits", CREDITS, facts=rows)
+        columns = _columns(CREDITS.columns, asked.dimensions)
+        wanted = [_plain(column) for column in dict.fromkeys([*columns, *CREDITS.always])]
+        usable = _grains(asked.dimensions)
+        readable = self.rolled_up and not asked.is_judged_again
+        rollup = credit_rollup_for(wanted, usable) if readable else None
+        found = cover(asked.start, asked.stop, asked.zone, usable & set(rollup.grains) if rollup else ())
+        return self._fill("credits", CREDITS, facts=self._credit_facts(rollup, found, wanted))
+
+    def _credit_facts(self, rollup: CreditRollup | None, found: Cover, columns: Sequence[str]) -> str:
+        asked = self.question
+        spans = found.edges if found.edges or found.pieces else (Span(asked.start, asked.stop),)
+        parts = [
+            _SQL["credit_rows"].format(
+                entries=self._entries(),
+                at=_SQL["at_touch" if asked.by is By.CLICK else "at_conversion"],
+                touches=_SQL["touches"] if set(AUDIENCE) & set(asked.dimensions) else "",
+                columns=_selected(CREDITS, asked.dimensions),
+                program=self.value(asked.program_id, "bigint"),
+                start=self.value(span.start, "timestamptz"),
+                stop=self.value(span.stop, "timestamptz"),
+            )
+            for span in spans
+        ]
+        if rollup is not None and found.pieces:
+            rolled_up = _SQL["credits_rolled_up"].format(
+                pieces=self._pieces(found),
+                rollup=rollup.table,
+                basis=self.value(asked.by.value, "text"),
+                moment="touched_at" if asked.by is By.CLICK else "occurred_at",
+                columns="".join(f", {column}" for column in columns),
+                program=self.value(asked.program_id, "bigint"),
+            )
+            parts.append(rolled_up)
+        return " UNION ALL ".join(parts)
 
     def _entries(self) -> str:
         return "judged_credits" if self.question.is_judged_again else "credit_entries"

@@ -105,6 +105,16 @@ SELECT {at} AS at, e.counted, e.gross_value, e.net_value, e.discount_value, e.co
 FROM {entries} e {touches}
 WHERE e.program_id = {program} AND {at} >= {start} AND {at} < {stop}
 
+-- name: credits_rolled_up
+-- Whole buckets (grain, start, stop) of a table of rollups; what is not in it yet is in the deltas.
+SELECT r.bucket AS at, r.counted, r.gross_value, r.net_value, r.discount_value, r.commission{columns}
+FROM {pieces} JOIN {rollup} r ON r.grain = piece.grain AND r.bucket >= piece.start AND r.bucket < piece.stop
+WHERE r.program_id = {program} AND r.basis = {basis}
+UNION ALL
+SELECT {moment} AS at, counted, gross_value, net_value, discount_value, commission{columns}
+FROM {pieces} JOIN credit_deltas ON {moment} >= piece.start AND {moment} < piece.stop
+WHERE program_id = {program}
+
 -- name: at_conversion
 e.occurred_at
 

@@ -1,0 +1,100 @@
+"""Sums of credits, kept equal to their entries: in every snapshot, rollups + deltas = entries."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from attribution.domain.ids import ProgramId
+from attribution.domain.measures import By
+from attribution.domain.periods import Grain
+
+from .statements import statements
+
+if TYPE_CHECKING:
+    from .postgres import Connection
+
+_SQL = statements("credit_rollups")
+SUMS: Final = ("counted", "gross_value", "net_value", "discount_value", "commission")
+
+
+@dataclass(frozen=True, slots=True)
+class CreditRollup:
+    """A table of sums by `dimensions`, for each bucket of each of the `grains`, by both moments of a credit."""
+
+    table: str
+    dimensions: tuple[str, ...]
+    grains: tuple[Grain, ...]
+
+    def sql(self, statement: str) -> str:
+        return _SQL[statement].format(rollup=self.table, dimensions=", ".join(self.dimensions))
+
+
+_BY_INFLUENCER = ("influencer_id", "campaign_id", "channel", "type", "new_customer")
+CREDIT_ROLLUPS: Final = (
+    CreditRollup("credits_by_influencer", _BY_INFLUENCER, (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY)),
+    CreditRollup("credits_by_link", ("link_id", "post_id", "code", *_BY_INFLUENCER), (Grain.YEAR, Grain.MONTH)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CreditMismatch:
+    """How much more than the entries the rollup has, by the names of `SUMS`."""
+
+    rollup: str
+    basis: By
+    grain: Grain
+    bucket: datetime
+    dimensions: tuple[Any, ...]
+    sums: tuple[Decimal | int, ...]
+
+
+async def roll_up(connection: "Connection", limit: int) -> int:
+    """Moves up to `limit` deltas; returns how many."""
+    await connection.execute(_SQL["stage"])
+    taken = int((await connection.execute(_SQL["take"], limit)).rsplit(" ", 1)[1])
+    if taken:
+        await _add(connection)
+    return taken
+
+
+async def rebuild(connection: "Connection", program_id: ProgramId) -> None:
+    """In a transaction with one snapshot: what it sees of deltas are entries that it sees too."""
+    await connection.execute(_SQL["stage"])
+    await connection.execute(_SQL["drop_deltas"], program_id)
+    for rollup in CREDIT_ROLLUPS:
+        await connection.execute(rollup.sql("drop"), program_id)
+    await connection.execute(_SQL["take_rows"], program_id)
+    await _add(connection)
+
+
+async def mismatches(connection: "Connection", program_id: ProgramId, zone: str, limit: int) -> list[CreditMismatch]:
+    found: list[CreditMismatch] = []
+    for rollup in CREDIT_ROLLUPS:
+        rows = await connection.fetch(
+            rollup.sql("compare"), program_id, zone, list(rollup.grains), limit - len(found)
+        )
+        found += [
+            CreditMismatch(
+                rollup.table,
+                By(row["basis"]),
+                Grain(row["grain"]),
+                row["bucket"],
+                tuple(row[name] for name in rollup.dimensions),
+                tuple(row[name] for name in SUMS),
+            )
+            for row in rows
+        ]
+    return found
+
+
+async def _add(connection: "Connection") -> None:
+    for rollup in CREDIT_ROLLUPS:
+        await connection.execute(rollup.sql("add"), list(rollup.grains))
+
+
+def credit_rollup_for(columns: Collection[str], grains: Collection[Grain]) -> CreditRollup | None:
+    """The smallest that has all columns and one of the grains; None: only the entries have them."""
+    fitting = (r for r in CREDIT_ROLLUPS if set(columns) <= set(r.dimensions) and set(grains) & set(r.grains))
+    return next(fitting, None)
