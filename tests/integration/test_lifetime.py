@@ -12,7 +12,9 @@ import pytest
 import pytest_asyncio
 from tests.integration.test_stats import ZONES, click, load, sale, world_of
 from tests.support.api import Api, assert_problem
-from tests.support.reference import Judged, World, judge_all, refunded
+from tests.support.facts import Facts, random_facts
+from tests.support.reference import Judged, World, judge_all
+from tests.support.reference_value import worth
 from tests.support.worlds import found_foreign_program, instant, random_world
 
 from attribution.adapters.click_table import ClickTable
@@ -22,6 +24,7 @@ from attribution.domain.ids import ProgramId
 from attribution.domain.instants import to_us
 from attribution.domain.measures import Dimension
 from attribution.domain.programs import Program
+from attribution.errors import MissingRateError
 from attribution.settings import Settings
 from attribution.stats.lifetime import HORIZONS, LifetimeQuery, LifetimeValues
 
@@ -55,7 +58,7 @@ def brought_by(first: Judged, by: Dimension) -> str | None:
     return str(best[0]) if best else None
 
 
-def expected(world: World, by: Dimension, zone: ZoneInfo, as_of: datetime) -> dict[Any, dict[str, Any]]:
+def expected(world: World, facts: Facts, by: Dimension, zone: ZoneInfo, as_of: datetime) -> dict[Any, dict[str, Any]]:
     purchases: dict[str, list[Judged]] = defaultdict(list)
     for judged in judge_all(world).values():
         if judged.order.customer and judged.order.kind == "purchase" and not judged.order.cancelled:
@@ -66,25 +69,27 @@ def expected(world: World, by: Dimension, zone: ZoneInfo, as_of: datetime) -> di
         if bought[0].order.new_customer is not False:
             month = instant(bought[0].order.occurred_at).astimezone(zone).strftime("%Y-%m")
             cohorts[brought_by(bought[0], by), month].append(bought)
-    return {key: summed(world, customers, as_of) for key, customers in cohorts.items()}
+    return {key: summed(world, facts, customers, zone, as_of) for key, customers in cohorts.items()}
 
 
-def summed(world: World, customers: list[list[Judged]], as_of: datetime) -> dict[str, Any]:
+def summed(
+    world: World, facts: Facts, customers: list[list[Judged]], zone: ZoneInfo, as_of: datetime
+) -> dict[str, Any]:
     firsts = [instant(bought[0].order.occurred_at) for bought in customers]
-    worth = [
-        (instant(j.order.occurred_at) - first, j.order.gross, max(0, j.order.gross - refunded(world, j.order)))
+    parts = [
+        (instant(j.order.occurred_at) - first, part.gross, part.net)
         for first, bought in zip(firsts, customers, strict=True)
         for j in bought
-        if j.order.currency == "EUR"
+        for part in worth(j, world, facts, "EUR", zone).values()
     ]
     return {
         "customers": len(customers),
         "orders": sum(len(bought) for bought in customers),
         "repeat": sum(len(bought) > 1 for bought in customers),
-        "refunds": sum(gross - net for _, gross, net in worth),
-        "net": sum(net for _, _, net in worth),
+        "refunds": sum(gross - net for _, gross, net in parts),
+        "net": sum(net for _, _, net in parts),
         "horizons": {
-            str(days): sum(net for age, _, net in worth if age < timedelta(days=days)) / len(customers) / 100
+            str(days): sum(net for age, _, net in parts if age < timedelta(days=days)) / len(customers) / 100
             if max(firsts) + timedelta(days=days) <= as_of
             else None
             for days in HORIZONS
@@ -96,7 +101,8 @@ def summed(world: World, customers: list[list[Judged]], as_of: datetime) -> dict
 async def test_cohorts_are_the_references(database: Database, seed: int) -> None:
     """Of random worlds, by each that can bring customers, in several zones, however much time has passed."""
     world, zone = random_world(seed, currencies=("EUR", "EUR", "USD")), ZONES[seed % len(ZONES)]
-    await load(database, 1, world, zone)
+    facts = Facts(rates=random_facts(seed).rates)
+    await load(database, 1, world, zone, facts)
     as_of = datetime(2026, 4, 20, tzinfo=UTC) + timedelta(days=random.Random(seed).randrange(120))  # noqa: S311
     await ClickTable(database).report_watermark(0, to_us(as_of))
     for by in BY:
@@ -115,7 +121,7 @@ async def test_cohorts_are_the_references(database: Database, seed: int) -> None
             }
             for row in answer["rows"]
         }
-        assert found == expected(world.world, by, ZoneInfo(zone), as_of), (seed, by)
+        assert found == expected(world.world, facts, by, ZoneInfo(zone), as_of), (seed, by)
         assert answer["totals"]["all"]["customers"] == sum(row["customers"] for row in answer["rows"])
         nobodys = sum(row["customers"] for row in answer["without_influencer"])
         assert answer["totals"]["without_influencer"]["customers"] == nobodys
@@ -151,6 +157,15 @@ async def test_an_example_worked_by_hand(database: Database) -> None:
     assert answer["left_out"] == {"orders_without_customer": 1, "customers_before": 1}
     first = await ask(database, Dimension.INFLUENCER, limit=1)
     assert ([row["influencer"] for row in first["rows"]], first["next_offset"]) == (["1"], 1)
+
+
+async def test_a_missing_rate_is_an_error_that_names_its_day(database: Database) -> None:
+    """As in stats; of customers that came before the period it needs none."""
+    await load(database, 1, world_of([], [sale("A", "2026-03-01T12:00:00Z", 100, customer_id="c", currency="GBP")]))
+    with pytest.raises(MissingRateError, match="from GBP to EUR for 2026-03-01"):
+        await ask(database, Dimension.CODE)
+    later = await ask(database, Dimension.CODE, period=(datetime(2026, 3, 2, tzinfo=UTC), YEAR[1]))
+    assert later["rows"] == []
 
 
 async def test_what_cannot_be_asked_is_named(api: Api) -> None:

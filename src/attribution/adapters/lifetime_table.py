@@ -8,6 +8,7 @@ from typing import Final
 from attribution.domain.ids import ProgramId
 from attribution.domain.instants import EPOCH
 from attribution.domain.measures import Dimension
+from attribution.errors import MissingRateError
 
 from .postgres import Database, Row
 from .statements import statements
@@ -51,13 +52,13 @@ class LifetimeTable:
         self._database = database
 
     async def cohorts(self, asked: Acquired) -> Cohorts:
-        """One more cohort than `limit`, where there is one."""
+        """One more cohort than `limit`, where there is one. Raises `MissingRateError`."""
         period = (asked.program_id, asked.start, asked.end)
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
             as_of = await connection.fetchval(_SQL["as_of"], asked.program_id) or EPOCH
-            rows = await connection.fetch(
-                _statement(asked), *period, asked.currency, asked.zone, asked.limit + 1, asked.offset
-            )
+            for missing in await connection.fetch(_SQL["missing_rate"], asked.program_id, asked.start):
+                raise MissingRateError(missing["day"], missing["base"], asked.currency)
+            rows = await connection.fetch(_statement(asked), *period, asked.zone, asked.limit + 1, asked.offset)
             [left_out] = await connection.fetch(_SQL["left_out"], *period)
         return Cohorts(rows, left_out["orders_without_customer"], left_out["customers_before"], as_of)
 
@@ -65,14 +66,14 @@ class LifetimeTable:
 def _statement(asked: Acquired) -> str:
     cohorts = _part(asked, "cohort", "true", by_unit=True, by_month=True)
     parts = [
-        f"({cohorts} ORDER BY month, customers DESC, unit NULLS LAST LIMIT $6 OFFSET $7)",
+        f"({cohorts} ORDER BY month, customers DESC, unit NULLS LAST LIMIT $5 OFFSET $6)",
         f"({_part(asked, 'without_influencer', 'NOT influenced', by_month=True)} ORDER BY month)",
         f"({_part(asked, 'all', 'true')})",
         f"({_part(asked, 'nobody', 'NOT influenced')})",
     ]
-    horizons = (_SQL["horizon"].format(currency="$4", days=days) for days in asked.horizons)
+    horizons = (_SQL["horizon"].format(days=days) for days in asked.horizons)
     return _SQL["customers"].format(
-        column=COLUMNS[asked.by], zone="$5", currency="$4", horizons="".join(horizons), rows=" UNION ALL ".join(parts)
+        column=COLUMNS[asked.by], zone="$4", horizons="".join(horizons), rows=" UNION ALL ".join(parts)
     )
 
 

@@ -65,7 +65,7 @@ def lifetime_router(services: Services) -> APIRouter:
         "/lifetime-value",
         response_model=LifetimeValue,
         summary="What customers are worth after 30 to 365 days, by who brought them and when",
-        responses=documented(401, 404, 422, 503) | AS_CSV,
+        responses=documented(401, 404, 409, 422, 503) | AS_CSV,
     )
     async def lifetime_value(
         program: ProgramOf, query: Annotated[LifetimeQuery, Depends(_asked)], form: Form = "json"

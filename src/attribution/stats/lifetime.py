@@ -48,6 +48,7 @@ class LifetimeValues:
         self._table = table
 
     async def query(self, program: Program, query: LifetimeQuery) -> Mapping[str, Any]:
+        """Raises `MissingRateError` for a purchase that cannot be exchanged."""
         zone = ZoneInfo(program.timezone)
         found = await self._table.cohorts(
             Acquired(
@@ -103,7 +104,6 @@ def _cohort(row: Row, by: Dimension, program: Program, zone: ZoneInfo, as_of: da
         "net_revenue_so_far": from_minor(int(row["net_minor"]), program.currency),
         "refunds": from_minor(int(row["gross_minor"] - row["net_minor"]), program.currency),
         "repeat_rate": ratio(Decimal(row["repeaters"]), Decimal(customers)),
-        "orders_in_other_currencies": int(row["other_orders"]),
     }
 
 

@@ -1,6 +1,7 @@
 -- name: customers
 -- Of programme $1, the customers whose first purchase that is not cancelled lies from $2 to before $3: who had the most
--- credit of it (of equals the earliest click, then the lesser id), and all their purchases so far. Money in currency $4.
+-- credit of it (of equals the earliest click, then the lesser id), and all their purchases so far,
+-- in the programme's currency.
 WITH firsts AS (
     SELECT DISTINCT ON (customer_id) customer_id, conversion_id, occurred_at AS first_at, new_customer
     FROM conversions
@@ -32,11 +33,13 @@ WITH firsts AS (
     LEFT JOIN brought l USING (conversion_id)
     LEFT JOIN influenced i USING (conversion_id)
     CROSS JOIN LATERAL (
-        SELECT count(*) AS orders, count(*) FILTER (WHERE c.currency <> {currency}) AS other_orders,
-               coalesce(sum(c.gross_minor) FILTER (WHERE c.currency = {currency}), 0) AS gross_minor,
-               coalesce(sum(m.net) FILTER (WHERE c.currency = {currency}), 0) AS net_minor{horizons}
+        SELECT count(*) AS orders, coalesce(sum(m.gross), 0) AS gross_minor, coalesce(sum(m.net), 0) AS net_minor{horizons}
         FROM conversions c
-        CROSS JOIN LATERAL (SELECT greatest(0, c.gross_minor - c.refunded_minor) AS net) m
+        CROSS JOIN LATERAL (
+            SELECT sum(e.gross_value) AS gross, sum(e.net_value) AS net
+            FROM credit_entries e
+            WHERE e.program_id = c.program_id AND e.conversion_id = c.conversion_id
+        ) m
         WHERE c.program_id = $1 AND c.customer_id = a.customer_id AND c.type = 'purchase' AND c.status = 'confirmed'
     ) v
 )
@@ -44,14 +47,13 @@ WITH firsts AS (
 
 -- name: horizon
 , coalesce(sum(m.net) FILTER (
-    WHERE c.currency = {currency} AND c.occurred_at < a.first_at + interval '{days} days'
+    WHERE c.occurred_at < a.first_at + interval '{days} days'
 ), 0) AS net_{days}_minor
 
 -- name: cohorts
 SELECT {part} AS part, {unit} AS unit, {month} AS month, count(*) AS customers, max(first_at) AS youngest,
        count(*) FILTER (WHERE orders > 1) AS repeaters, coalesce(sum(orders), 0) AS orders,
-       coalesce(sum(other_orders), 0) AS other_orders, coalesce(sum(gross_minor), 0) AS gross_minor,
-       coalesce(sum(net_minor), 0) AS net_minor{horizons}
+       coalesce(sum(gross_minor), 0) AS gross_minor, coalesce(sum(net_minor), 0) AS net_minor{horizons}
 FROM customers
 WHERE {filter}
 {grouped}
@@ -67,6 +69,15 @@ SELECT count(*) FILTER (WHERE customer_id IS NULL) AS orders_without_customer,
        )) AS customers_before
 FROM conversions c
 WHERE program_id = $1 AND occurred_at >= $2 AND occurred_at < $3 AND type = 'purchase' AND status = 'confirmed';
+
+-- name: missing_rate
+-- The first of those without which purchases of known customers since $2 have no value.
+SELECT a.missing_rate_day AS day, a.missing_rate_base AS base
+FROM attributions a JOIN conversions c USING (program_id, conversion_id)
+WHERE a.program_id = $1 AND a.missing_rate_day IS NOT NULL AND c.occurred_at >= $2
+  AND c.type = 'purchase' AND c.status = 'confirmed' AND c.customer_id IS NOT NULL
+ORDER BY 1, 2
+LIMIT 1;
 
 -- name: as_of
 SELECT least(
