@@ -102,13 +102,15 @@ TAMPERED = [
     ("UPDATE credit_entries SET net_minor = net_minor + 1 WHERE {two} AND influencer_id = 1", ["net"]),
     ("UPDATE credit_entries SET gross_minor = gross_minor - 1 WHERE {two} AND influencer_id = 1", ["gross"]),
     ("UPDATE credit_entries SET discount_minor = 1 WHERE {two} AND influencer_id = 1", ["discount"]),
+    ("UPDATE credit_entries SET net_value = net_value + 1 WHERE {two} AND influencer_id = 1", ["value"]),
+    ("UPDATE credit_entries SET counted = 0 WHERE {two} AND influencer_id = 1", ["value"]),
     ("DELETE FROM credit_entries WHERE {two}", ["no_entries", "status"]),
     ("DELETE FROM attributions WHERE {two}", ["no_attribution"]),
     ("UPDATE attributions SET bound_at = NULL WHERE {two}", ["unbound"]),
     ("UPDATE attributions SET status = 'unattributed' WHERE {two}", ["status"]),
     ("UPDATE credit_entries SET via = 'none' WHERE {two}", ["status"]),
-    ("UPDATE conversions SET gross_minor = 101 WHERE external_id = 'two'", ["gross", "net"]),
-    ("UPDATE conversions SET status = 'cancelled' WHERE external_id = 'two'", ["net"]),
+    ("UPDATE conversions SET gross_minor = 101 WHERE external_id = 'two'", ["gross", "net", "value"]),
+    ("UPDATE conversions SET status = 'cancelled' WHERE external_id = 'two'", ["net", "value"]),
     (
         """
         INSERT INTO credit_entries (program_id, conversion_id, recorded_at, via, influencer_id, link_id, click_id,

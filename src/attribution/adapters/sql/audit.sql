@@ -14,7 +14,8 @@ WITH waiting AS (
 ), looked_at AS MATERIALIZED (
     SELECT c.conversion_id, c.source, c.type, c.external_id, c.currency, c.gross_minor,
            CASE WHEN c.status = 'confirmed' THEN greatest(0, c.gross_minor - c.refunded_minor) ELSE 0 END AS net_minor,
-           c.discount_minor, a.status, a.bound_at, e.*,
+           c.discount_minor, a.status, a.bound_at, e.*, worth.*,
+           CASE WHEN c.status = 'confirmed' THEN 1 ELSE 0 END AS counted,
            w.conversion_id IS NOT NULL OR cw.customer_id IS NOT NULL AS is_waiting
     FROM conversions c
     LEFT JOIN waiting w ON w.conversion_id = c.conversion_id
@@ -26,16 +27,35 @@ WITH waiting AS (
                coalesce(sum(gross), 0)::bigint AS gross_found,
                coalesce(sum(net), 0)::bigint AS net_found,
                coalesce(sum(discount), 0)::bigint AS discount_found,
-               coalesce(bool_or(least(weight, gross, net, discount) < 0), false) AS below_nothing,
+               coalesce(sum(counted), 0) AS counted_found,
+               coalesce(sum(gross_value), 0)::bigint AS gross_value_found,
+               coalesce(sum(net_value), 0)::bigint AS net_value_found,
+               coalesce(sum(discount_value), 0)::bigint AS discount_value_found,
+               coalesce(bool_or(least(weight, gross, net, discount, commission) < 0), false) AS below_nothing,
                coalesce(bool_or(via <> 'none' AND weight <> 0), false) AS is_credited
         FROM (
             SELECT via, sum(weight) AS weight, sum(gross_minor) AS gross, sum(net_minor) AS net,
-                   sum(discount_minor) AS discount
+                   sum(discount_minor) AS discount, sum(counted) AS counted, sum(gross_value) AS gross_value,
+                   sum(net_value) AS net_value, sum(discount_value) AS discount_value, sum(commission) AS commission
             FROM credit_entries
             WHERE program_id = c.program_id AND conversion_id = c.conversion_id
             GROUP BY via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code
         ) part
     ) e
+    -- Half up to the minor unit, as domain/fx.py has it: `div` is exact. A zero needs no rate.
+    CROSS JOIN LATERAL (
+        SELECT CASE
+            WHEN c.status <> 'confirmed' OR a.missing_rate_day IS NOT NULL THEN 0
+            WHEN a.rate_numerator IS NULL THEN 1
+            ELSE a.rate_numerator
+        END AS numerator, coalesce(a.rate_denominator, 1) AS denominator
+    ) rate
+    CROSS JOIN LATERAL (
+        SELECT div(2 * c.gross_minor * numerator + denominator, 2 * denominator) AS gross_value,
+               div(2 * greatest(0, c.gross_minor - c.refunded_minor) * numerator + denominator, 2 * denominator)
+               AS net_value,
+               div(2 * c.discount_minor * numerator + denominator, 2 * denominator) AS discount_value
+    ) worth
     WHERE c.program_id = $1
       AND c.occurred_at >= coalesce($2::timestamptz, '-infinity')
       AND c.occurred_at < coalesce($3::timestamptz, 'infinity')
@@ -46,6 +66,8 @@ WITH waiting AS (
         CASE WHEN parts > 0 AND gross_found <> gross_minor THEN 'gross' END,
         CASE WHEN parts > 0 AND net_found <> net_minor THEN 'net' END,
         CASE WHEN parts > 0 AND discount_found <> discount_minor THEN 'discount' END,
+        CASE WHEN parts > 0 AND (counted_found, gross_value_found, net_value_found, discount_value_found)
+                  <> (counted, gross_value, net_value, discount_value) THEN 'value' END,
         CASE WHEN below_nothing THEN 'negative_part' END,
         CASE WHEN parts > 0 AND status IS NULL THEN 'no_attribution' END,
         CASE WHEN status = 'attributed' AND NOT is_credited OR status = 'unattributed' AND is_credited THEN 'status' END,

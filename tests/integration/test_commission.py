@@ -1,0 +1,139 @@
+"""Commission follows credits; money is exchanged at the rate of the conversion's day."""
+
+from collections.abc import AsyncIterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from tests.integration.test_credit_entries import _refund, land, make_rule
+from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
+from tests.integration.test_stats import ask
+from tests.support.facts import Plan, store_plans
+from tests.support.reference import Version, World
+from tests.support.worlds import HOUR, START, found_program
+
+from attribution.adapters.fx_rate_table import FxRateTable
+from attribution.adapters.postgres import Database
+from attribution.domain.conversions import ConversionMessage, ConversionStatus
+from attribution.domain.ids import ProgramId
+from attribution.errors import MissingRateError
+from attribution.settings import Settings
+
+ANNA, BELLA = click(1, 1, "v1"), click(3, 2, "v1")
+FIRST = START - 999 * HOUR
+LINEAR = Version(FIRST, {"default": 999 * HOUR}, "linear", rule_id=1)
+
+
+@pytest_asyncio.fixture
+async def service(database_url: str) -> AsyncIterator[Service]:
+    database = Database(Settings(database_url=database_url))
+    async with database.connection() as connection:
+        await found_program(connection, PROGRAM, World(LINKS))
+    service = Service(database)
+    await make_rule(service, LINEAR)
+    yield service
+    await database.close()
+
+
+async def plan(service: Service, *plans: Plan) -> None:
+    async with service.database.connection() as connection:
+        await store_plans(connection, PROGRAM, plans)
+
+
+async def rate(service: Service, base: str, figure: str) -> None:
+    said = {"date": "2026-03-20", "base": base, "quote": "EUR", "rate": figure}
+    await FxRateTable(service.database).record(ProgramId(PROGRAM), [said])
+
+
+async def credited(service: Service, message: ConversionMessage) -> Mapping[str, Any]:
+    await service.accept(message)
+    await service.settle()
+    return await service.explain(message)
+
+
+def commissions(explained: Mapping[str, Any]) -> dict[str, str]:
+    assert explained["recorded"]["as_explained"]
+    return {credit["influencer_id"]: credit["commission"] for credit in explained["credits"]}
+
+
+@pytest.mark.parametrize(("net", "percent", "paid"), [(15, "10", "0.02"), (500, "2.9", "0.15"), (2, "20", "0.00")])
+async def test_a_percentage_is_rounded_half_up(service: Service, net: int, percent: str, paid: str) -> None:
+    await plan(service, Plan(FIRST, percent=Decimal(percent)))
+    await land(service, ANNA)
+    assert commissions(await credited(service, sale("A", 5, visitor_id="v1", gross_minor=net))) == {"1": paid}
+
+
+async def test_a_flat_amount_is_split_by_weight(service: Service) -> None:
+    """5.01 over two equal touches, the odd cent to the earlier."""
+    await plan(service, Plan(FIRST, flat=501, currency="EUR"))
+    await land(service, ANNA, BELLA)
+    assert commissions(await credited(service, sale("A", 5, visitor_id="v1"))) == {"1": "2.51", "2": "2.50"}
+
+
+async def test_each_influencer_is_paid_by_its_own_plan(service: Service) -> None:
+    await plan(service, Plan(FIRST, percent=Decimal(10)), Plan(FIRST, percent=Decimal(20), influencer=2))
+    await land(service, ANNA, BELLA)
+    explained = await credited(service, sale("A", 5, visitor_id="v1", gross_minor=10_000))
+    assert commissions(explained) == {"1": "5.00", "2": "10.00"}
+    assert [(c["influencer_id"], c["percent"]) for c in explained["commissions"]] == [("1", "10"), ("2", "20")]
+
+
+async def test_a_refund_and_a_cancellation_take_commission_back_at_the_original_rate(service: Service) -> None:
+    """A plan made after the order was credited never judges it, though in force at its moment."""
+    await plan(service, Plan(FIRST, percent=Decimal(10)))
+    await land(service, ANNA)
+    order = sale("A", 5, visitor_id="v1", gross_minor=10_000)
+    assert commissions(await credited(service, order)) == {"1": "10.00"}
+    await plan(service, Plan(FIRST, percent=Decimal(50)))
+    await service.accept(_refund("r1", "40.00"))
+    await service.settle()
+    assert commissions(await service.explain(order)) == {"1": "6.00"}
+    cancelled = sale("A", 5, update=1, visitor_id="v1", gross_minor=10_000)
+    object.__setattr__(cancelled, "status", ConversionStatus.CANCELLED)
+    assert commissions(await credited(service, cancelled)) == {"1": "0.00"}
+
+
+@pytest.mark.parametrize(
+    ("currency", "minor", "figure", "worth"),
+    [("JPY", 1_000, "0.00625", "6.25"), ("KWD", 1_000, "2.9855", "2.99"), ("USD", 101, "0.5", "0.51")],
+)
+async def test_the_whole_is_exchanged_and_then_split(
+    service: Service, currency: str, minor: int, figure: str, worth: str
+) -> None:
+    await plan(service, Plan(FIRST, percent=Decimal(100)))
+    await rate(service, currency, figure)
+    await land(service, ANNA, BELLA)
+    order = sale("A", 5, visitor_id="v1", gross_minor=minor, currency=currency)
+    explained = await credited(service, order)
+    assert explained["value"]["net"] == worth
+    assert sum(Decimal(paid) for paid in commissions(explained).values()) == Decimal(worth)
+
+
+async def test_without_a_rate_there_is_credit_and_no_value_until_it_is_posted(service: Service) -> None:
+    """Money of the period is an error that names day and pair; a later correction never changes what is bound."""
+    await land(service, ANNA)
+    order = sale("A", 5, visitor_id="v1", gross_minor=1_000, currency="USD")
+    explained = await credited(service, order)
+    assert explained["value"]["missing_rate"]["base"] == "USD"
+    assert (await ask(service.database, metrics=("orders",)))["totals"] == {"orders": 1}
+    with pytest.raises(MissingRateError, match="USD to EUR for 2026-03-20"):
+        await ask(service.database, metrics=("revenue",))
+    for figure in ("0.9", "0.5"):
+        await rate(service, "USD", figure)
+        await service.settle()
+        assert (await ask(service.database, metrics=("revenue",)))["totals"] == {"revenue": "9.00"}
+
+
+async def test_an_earlier_purchase_that_arrives_late_makes_the_later_one_a_returning_customers(
+    service: Service,
+) -> None:
+    await plan(service, Plan(FIRST, percent=Decimal(10)), Plan(FIRST, percent=Decimal(30), new=True))
+    await land(service, ANNA)
+    later = sale("B", 6, visitor_id="v1", customer_id="c1", gross_minor=1_000)
+    assert commissions(await credited(service, later)) == {"1": "3.00"}
+    earlier = sale("A", 5, visitor_id="v1", customer_id="c1", gross_minor=1_000)
+    assert commissions(await credited(service, earlier)) == {"1": "3.00"}
+    assert commissions(await service.explain(later)) == {"1": "1.00"}
+    totals = (await ask(service.database, metrics=("new_customers", "commission")))["totals"]
+    assert totals == {"new_customers": 1, "commission": "4.00"}
