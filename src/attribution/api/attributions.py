@@ -41,13 +41,12 @@ class CodeVerdict(Extensible):
 
 
 class Credit(Extensible):
-    """`revenue` in the conversion's currency, `commission` in the programme's."""
+    """`revenue` in the conversion's currency."""
 
     influencer_id: str | None
     via: Literal["click", "code"]
     weight: str
     revenue: str
-    commission: str
 
 
 class MissingRate(BaseModel):

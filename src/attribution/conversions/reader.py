@@ -105,7 +105,7 @@ class ConversionReader:
                 return shown
             recorded = (await facts.credits_recorded([key], as_of)).get(key[1], [])
         currencies = (explained.conversion.currency, program.currency)
-        return {**shown, "as_of": as_of, "credits": _by_influencer(recorded, *currencies)}
+        return {**shown, "as_of": as_of, "credits": _by_influencer(recorded, currencies[0])}
 
     async def history(
         self, program: Program, source: str, conversion_type: str, external_id: str, after: int, limit: int
@@ -192,7 +192,7 @@ class ConversionReader:
             "touches": [self._touch(explanation, judged, weights) for judged in attribution.touches],
             "more_touches": explanation.more_touches,
             "codes": [_code(explanation, judged) for judged in attribution.codes],
-            "credits": _by_influencer(attribution.credits, conversion.currency, program.currency),
+            "credits": _by_influencer(attribution.credits, conversion.currency),
             "value": _value(explanation.valuation, program.currency),
             "commissions": _commissions(explanation.valuation, program.currency),
             "recorded": {
@@ -305,23 +305,21 @@ def _duration(us: int) -> str:
     return f"{'-' if us < 0 else ''}{format_duration(timedelta(microseconds=abs(us)))}"
 
 
-def _by_influencer(credits_: Sequence[Credit], currency: str, program_currency: str) -> list[Mapping[str, Any]]:
+def _by_influencer(credits_: Sequence[Credit], currency: str) -> list[Mapping[str, Any]]:
     sums: dict[tuple[Any, Via], list[int]] = {}
     for credit in credits_:
         if credit.via is not Via.NONE:
-            added = sums.setdefault((credit.influencer_id, credit.via), [0, 0, 0])
+            added = sums.setdefault((credit.influencer_id, credit.via), [0, 0])
             added[0] += credit.weight_units
             added[1] += credit.net_minor
-            added[2] += credit.commission
     return [
         {
             "influencer_id": _id(influencer_id),
             "via": via.value,
             "weight": _weight(units),
             "revenue": from_minor(net_minor, currency),
-            "commission": from_minor(commission, program_currency),
         }
-        for (influencer_id, via), (units, net_minor, commission) in sums.items()
+        for (influencer_id, via), (units, net_minor) in sums.items()
     ]
 
 
