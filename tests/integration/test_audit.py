@@ -27,6 +27,7 @@ from attribution.adapters.audit_table import AuditTable
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.adapters.postgres import Database
+from attribution.adapters.rollups import Rollups
 from attribution.conversions.audit import AuditPeriod, audit_credits
 from attribution.domain.ids import ProgramId
 from attribution.settings import Settings
@@ -189,6 +190,19 @@ async def test_a_programme_is_audited_without_the_others(service: Service, api: 
     await api.make("programs", key="acme", name="Acme", currency="EUR")
     audit = (await api.ask("GET", "/v1/audit/credits", params={"program": "acme"})).json()
     assert (audit["conversions"], audit["offenders"]) == (0, [])
+
+
+async def test_the_command_compares_rollups_with_their_rows(
+    service: Service, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    await Rollups(service.database).rebuild(ProgramId(1))
+    assert await asyncio.to_thread(cli.main, ["audit"]) == 0
+    assert json.loads(capsys.readouterr().out)["rollups"] == {"offending": 0, "offenders": []}
+    await tamper(service, "UPDATE clicks_by_time SET clicks = clicks + 1 WHERE grain = 'year'")
+    assert await asyncio.to_thread(cli.main, ["audit"]) == 1
+    offenders = json.loads(capsys.readouterr().out)["rollups"]["offenders"]
+    assert {(offender["rollup"], offender["clicks"]) for offender in offenders} == {("clicks_by_time", 1)}
 
 
 async def test_the_command_ends_with_status_one_on_an_offender(

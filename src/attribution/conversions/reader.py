@@ -104,8 +104,7 @@ class ConversionReader:
             if as_of is None:
                 return shown
             recorded = (await facts.credits_recorded([key], as_of)).get(key[1], [])
-        currencies = (explained.conversion.currency, program.currency)
-        return {**shown, "as_of": as_of, "credits": _by_influencer(recorded, currencies[0])}
+        return {**shown, "as_of": as_of, "credits": _by_influencer(recorded, explained.conversion.currency)}
 
     async def history(
         self, program: Program, source: str, conversion_type: str, external_id: str, after: int, limit: int

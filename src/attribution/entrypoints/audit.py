@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import orjson
 
 from attribution.adapters.audit_table import AuditTable
 from attribution.adapters.postgres import Database
+from attribution.adapters.rollups import Rollups
 from attribution.conversions.audit import AuditPeriod, audit_credits
 from attribution.domain.ids import ProgramId
 from attribution.errors import AttributionError
@@ -17,6 +19,13 @@ from attribution.settings import Settings
 Check = Callable[[AuditTable, ProgramId, AuditPeriod, int, int], Awaitable[Mapping[str, Any]]]
 CHECKS: Mapping[str, Check] = {"credits": audit_credits}
 """By the name of its answer, which has the count `offending`."""
+
+
+async def _audit_rollups(rollups: Rollups, program_id: ProgramId, limit: int) -> Mapping[str, Any]:
+    """Of all time: what the sums have more than the rows, or less."""
+    offenders = [asdict(mismatch) for mismatch in await rollups.mismatches(program_id, limit)]
+    offenders += [asdict(mismatch) for mismatch in await rollups.credit_mismatches(program_id, limit)]
+    return {"offending": len(offenders), "offenders": offenders}
 
 
 async def audit(
@@ -35,8 +44,9 @@ async def audit(
             answers = {
                 name: await check(table, program.program_id, period, 0, limit) for name, check in CHECKS.items()
             }
+            answers["rollups"] = await _audit_rollups(Rollups(database), program.program_id, limit)
             holds = holds and not any(answer["offending"] for answer in answers.values())
-            sys.stdout.write(orjson.dumps({"program": program.key, **answers}).decode() + "\n")
+            sys.stdout.write(orjson.dumps({"program": program.key, **answers}, default=str).decode() + "\n")
         return holds
     finally:
         await database.close()
