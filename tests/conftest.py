@@ -1,10 +1,11 @@
 """Real servers for the tests: one Postgres and one Valkey a test process, a fresh database a test."""
 
 import asyncio
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,6 +13,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 import redis.asyncio
+import structlog
 
 from attribution.embedded.postgres import EmbeddedPostgres
 from attribution.embedded.valkey import EmbeddedValkey
@@ -37,6 +39,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.basetemp is None:
         config.option.basetemp = tempfile.mkdtemp(prefix="tests-")
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
+
+@pytest.fixture(autouse=True)
+def fresh_logs() -> Iterator[None]:
+    """A test that runs a command in this process leaves its log on a stream that pytest closes."""
+    yield
+    structlog.reset_defaults()
+    logging.captureWarnings(capture=False)
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if type(handler) is logging.StreamHandler]:
+        root.removeHandler(handler)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

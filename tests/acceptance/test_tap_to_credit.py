@@ -183,7 +183,10 @@ def test_an_order_before_its_click_is_credited_from_the_id_and_ends_the_same(sho
     for one in (first, second):
         assert one["status"] == "attributed"
         assert one["credits"] == shop.credit()
-    assert first["touches"] == second["touches"]
+    # The orders are not of the same moment.
+    assert [touch | {"age": None} for touch in first["touches"]] == [
+        touch | {"age": None} for touch in second["touches"]
+    ]
     assert visitor
 
 

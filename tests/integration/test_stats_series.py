@@ -75,10 +75,11 @@ async def test_each_group_has_a_series_if_that_is_asked(database: Database) -> N
     assert page["next_offset"] == 3
 
 
-async def test_a_series_too_long_to_fill_is_refused(database: Database) -> None:
+async def test_a_series_too_long_to_fill_is_left_as_it_is_unless_filling_was_asked_for(database: Database) -> None:
     await load(database, 1, world_of([]), BERLIN)
     with pytest.raises(InvalidInputError, match="fill=false"):
-        await ask(database, "hour", start=datetime(2020, 1, 1, tzinfo=UTC))
+        await ask(database, "hour", start=datetime(2020, 1, 1, tzinfo=UTC), fill=True)
+    assert (await ask(database, "hour", start=datetime(2020, 1, 1, tzinfo=UTC)))["rows"] == []
     assert (await ask(database, "hour", start=datetime(2020, 1, 1, tzinfo=UTC), fill=False))["rows"] == []
 
 

@@ -145,6 +145,8 @@ def _buckets(query: StatsQuery, zone: ZoneInfo) -> Sequence[Mapping[Dimension, d
         return ()
     period = Span(query.start, query.end)
     if has_too_many(period, times):
+        if query.fill is None:
+            return ()
         raise InvalidInputError(
             FieldError(
                 ("query", "group_by"),
