@@ -90,7 +90,7 @@ def _check_slug(value: str) -> None:
 
 
 def _check_pays(value: object) -> object:
-    if value in set(ReportModel):
+    if value in tuple(ReportModel):
         raise ValueError(
             f"{value} is a report over all paths of a period, never for pay; use GET /v1/reports/attribution"
         )
