@@ -54,7 +54,7 @@ async def credited(service: Service, message: ConversionMessage) -> Mapping[str,
 
 def commissions(explained: Mapping[str, Any]) -> dict[str, str]:
     assert explained["recorded"]["as_explained"]
-    return {credit["influencer_id"]: credit["commission"] for credit in explained["credits"]}
+    return {str(part["influencer_id"]): str(part["commission"]) for part in explained["commissions"]}
 
 
 @pytest.mark.parametrize(("net", "percent", "paid"), [(15, "10", "0.02"), (500, "2.9", "0.15"), (2, "20", "0.00")])
