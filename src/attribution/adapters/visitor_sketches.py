@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from datasketches import hll_sketch, hll_union, tgt_hll_type
-
 from attribution.domain.ids import ProgramId
 from attribution.domain.periods import Grain
 
@@ -48,6 +46,9 @@ SKETCH_KINDS: Final = (
 
 def estimate(sketches: Iterable[bytes], visitors: Iterable[str]) -> int:
     """How many are in any of the sketches or among the visitors."""
+    # A server that nobody asks for visitors does without the library and its 20 MB.
+    from datasketches import hll_sketch, hll_union  # noqa: PLC0415
+
     union = hll_union(_LOG2_REGISTERS)
     for sketch in sketches:
         union.update(hll_sketch.deserialize(sketch))
@@ -101,6 +102,8 @@ def _columns(cells: Iterable[Cell]) -> list[list[Any]]:
 
 
 def _with(sketch: bytes | None, visitors: Iterable[str]) -> bytes:
+    from datasketches import hll_sketch, tgt_hll_type  # noqa: PLC0415
+
     grown = hll_sketch.deserialize(sketch) if sketch else hll_sketch(_LOG2_REGISTERS, tgt_hll_type.HLL_4)
     for visitor in visitors:
         grown.update(visitor)
