@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from tests.integration.test_credit_convergence import found, until_idle
 from tests.integration.test_credit_entries import queue_all
@@ -119,8 +120,11 @@ class Programme:
         assert await recorded(self._database, self._number) == {k: expected(j) for k, j in judged.items()}, note
 
 
-async def test_credited_conversions_stay_with_their_codes_whatever_changes(database: Database) -> None:
-    """Codes are made, renamed, handed over, dated anew and disabled between deliveries, and all is judged again."""
+@pytest.mark.parametrize("again", [True, False], ids=["all is judged again", "what the changes re-open is"])
+async def test_credited_conversions_stay_with_their_codes_whatever_changes(
+    database: Database, *, again: bool
+) -> None:
+    """Codes are made, renamed, handed over, dated anew and disabled between deliveries."""
     async with database.connection() as connection:
         await found_foreign_program(connection)
     for seed in range(WORLDS):
@@ -130,7 +134,8 @@ async def test_credited_conversions_stay_with_their_codes_whatever_changes(datab
         programme = Programme(database, seed + 1, world, rng)
         for turn in range(ROUNDS):
             await programme.deliver(1 if turn == ROUNDS - 1 else 0.4)
-            await queue_all(Service(database))
+            if again:
+                await queue_all(Service(database))
             await until_idle(database)
             await programme.assert_right(f"seed {seed}, turn {turn}")
             for _ in range(3):

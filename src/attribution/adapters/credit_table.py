@@ -388,6 +388,14 @@ class CreditSession(CreditFacts):
             await self._connection.copy_records_to_table("credit_entries", records=entries, columns=columns)
         rows = _columns([j.row() for j in judged], 11)
         await self._connection.execute(_SQL["judged"], *rows, recomputation_id, binding.at if binding else None)
+        codes = {
+            (j.conversion.program_id, code_key(text), j.conversion.conversion_id)
+            for j in judged
+            if not j.attribution.credited
+            for text in j.conversion.facts.discount_codes
+        }
+        if codes:
+            await self._connection.execute(_SQL["await_codes"], *_columns(sorted(codes), 3))
 
     async def done(self, work: Work) -> None:
         await self._connection.execute(_SQL["done"], *_columns(work.queue_rows, 2))

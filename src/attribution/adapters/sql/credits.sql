@@ -215,6 +215,11 @@ ON CONFLICT (program_id, conversion_id) DO UPDATE SET
     rate_numerator = excluded.rate_numerator, rate_denominator = excluded.rate_denominator,
     missing_rate_day = excluded.missing_rate_day, missing_rate_base = excluded.missing_rate_base;
 
+-- name: await_codes
+INSERT INTO awaited_codes (program_id, code_key, conversion_id)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[])
+ON CONFLICT DO NOTHING;
+
 -- name: done
 DELETE FROM credit_queue
 USING unnest($1::bigint[], $2::bigint[]) AS d (program_id, queue_id)
