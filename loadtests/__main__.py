@@ -21,6 +21,7 @@ SCENARIOS = (
     "back_pressure",
     "attribution",
     "recompute",
+    "stats",
     "markov",
 )
 _RESULTS = Path(__file__).with_name("RESULTS.md")
