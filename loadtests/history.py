@@ -85,6 +85,25 @@ SELECT 1, 'shop', 'purchase', n::text, at, '', CASE WHEN n % 50 = 0 THEN 'cancel
        CASE WHEN n % 2 = 0 THEN link_id END, '{{}}'
 FROM (SELECT *, clicked_at + r * interval '10 days' AS at FROM taps) t
 """
+# Each post tells its totals six times, a second influencer has a fee each month, and the first posts had an ad.
+_FACTS = f"""
+INSERT INTO insights (
+    program_id, post_id, at, impressions, reach, views, likes, comments, shares, saves, link_taps, followers
+)
+SELECT 1, post_id, published_at + days * interval '1 day', 90 * days * scale, 60 * days * scale, 70 * days * scale,
+       5 * days * scale, days * scale, days, days, 2 * days * scale, days
+FROM (SELECT post_id, published_at, 1 + post_id % 20 AS scale FROM posts WHERE program_id = 1) p
+CROSS JOIN unnest('{{1,2,7,30,90,180}}'::int[]) AS days;
+INSERT INTO costs (program_id, kind, amount_minor, currency, first_day, end_day, influencer_id, campaign_id, status)
+SELECT 1, 'fee', 10000 + n, 'EUR', start, (start + interval '1 month')::date, n, 1 + (n - 1) % {CAMPAIGNS}, 'active'
+FROM generate_series(1, {INFLUENCERS}, 2) n
+CROSS JOIN LATERAL (SELECT date '{YEAR}-01-01' + n % 12 * interval '1 month') m (month)
+CROSS JOIN LATERAL (SELECT m.month::date AS start) d;
+INSERT INTO costs (program_id, kind, amount_minor, currency, first_day, end_day, post_id, status)
+SELECT 1, 'ad', 5000, 'EUR', published_at::date, published_at::date + 1, post_id, 'active'
+FROM posts WHERE program_id = 1 AND post_id <= 2000;
+ANALYZE insights, costs;
+"""
 _QUEUE = "INSERT INTO credit_queue (program_id, conversion_id) SELECT program_id, conversion_id FROM conversions"
 
 
@@ -105,6 +124,11 @@ async def make_clicks(servers: Backend, clicks: int) -> None:
 async def make_orders(servers: Backend, orders: int) -> None:
     await servers.execute(_ORDERS, orders)
     await servers.execute("VACUUM ANALYZE conversions")
+
+
+async def make_facts(servers: Backend) -> None:
+    """Insights and costs."""
+    await servers.execute(_FACTS)
 
 
 async def queue_orders(servers: Backend) -> None:

@@ -21,7 +21,7 @@ from attribution.adapters.visitor_sketches import VisitorSketches
 from attribution.domain.ids import ProgramId
 from attribution.settings import Settings
 
-from .history import make_clicks, make_orders, queue_orders
+from .history import make_clicks, make_facts, make_orders, queue_orders
 from .packages import installed
 from .report import Table
 from .service import Backend, backend, consumer, server
@@ -122,6 +122,7 @@ async def _measured(directory: Path, clicks: int, python: str) -> dict[str, Answ
     async with backend(directory, ATTRIBUTION_ADMIN_KEY=_KEY) as servers:
         await make_clicks(servers, clicks)
         await make_orders(servers, ORDERS)
+        await make_facts(servers)
         await _credit(servers)
         await _roll_up(servers)
         await _export(servers, python)

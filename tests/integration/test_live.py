@@ -62,7 +62,7 @@ class World:
 async def world(database_url: str) -> AsyncIterator[World]:
     database = Database(Settings(database_url=database_url))
     stats = Counting(database)
-    yield World(LiveStats(stats, lambda answer: str(answer["as_of"]), POLICY), stats, database)
+    yield World(LiveStats(stats, lambda answer: str(answer["as_of"]).encode(), POLICY), stats, database)
     await database.close()
 
 

@@ -15,7 +15,7 @@ from tests.support.worlds import found_program
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.statements import statements
-from attribution.adapters.stats_sql import Question, sums_statement
+from attribution.adapters.stats_sql import Question, page_statement
 from attribution.domain.ids import ProgramId
 from attribution.domain.measures import Dimension, Sum
 from attribution.settings import Settings
@@ -210,7 +210,7 @@ async def test_stats_of_a_day_look_into_its_month(connection: "Connection") -> N
         [Dimension.INFLUENCER], {}, set(Sum),
     )  # fmt: skip
     for rolled_up in (False, True):
-        statement = sums_statement(question, rolled_up=rolled_up, rates={})
+        statement = page_statement(question, rolled_up=rolled_up, rates={})
         plan = await explain_sql(connection, statement.sql, *statement.values)
         assert not {"conversions", "credit_entries"} & plan.scanned_whole
         months = {name for name in plan.reached | plan.scanned_whole if name.startswith("clicks_2")}

@@ -101,6 +101,7 @@ class Rollups:
             if connection is None:
                 return False
             await connection.execute(_SQL["stage"])
+            await connection.execute(_SQL["allow_memory"])
             await connection.execute(_SQL["begin_rebuild"], program_id)
             # What this transaction sees of deltas are clicks that it sees too; later ones stay deltas.
             await connection.execute(_SQL["drop_deltas"], program_id)
@@ -108,6 +109,7 @@ class Rollups:
                 await connection.execute(rollup.sql("drop"), program_id)
             await connection.execute(_SQL["drop_sketches"], program_id)
             await connection.execute(_SQL["take_rows"], program_id)
+            await connection.execute(_SQL["analyze"])
             await _add(connection)
             await credit_rollups.rebuild(connection, program_id)
             return True

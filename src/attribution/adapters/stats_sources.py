@@ -58,6 +58,7 @@ INSIGHTS: Final = Source(
 )
 MONEY: Final = (Sum.GROSS, Sum.NET, Sum.DISCOUNT, Sum.COMMISSION)
 """Of credits: what is exchanged into the programme's currency."""
+WEIGHTS: Final = (Sum.CONVERSIONS, Sum.ORDERS, Sum.LEADS, Sum.NEW_CUSTOMERS)
 COSTS: Final = Source(
     "costs",
     (Sum.COSTS,),

@@ -1,7 +1,7 @@
 """Composes the statements of a question from the fragments in `sql/stats.sql`; values are always parameters."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -15,7 +15,7 @@ from attribution.domain.periods import Cover, Grain, Span, cover, first_day_from
 from .credit_rollups import CreditRollup, credit_rollup_for
 from .rollups import Rollup, rollup_for
 from .statements import statements
-from .stats_sources import ADDED, AUDIENCE, CLICKS, COSTS, CREDITS, INSIGHTS, SOURCES, Source
+from .stats_sources import ADDED, AUDIENCE, CLICKS, COSTS, CREDITS, INSIGHTS, SOURCES, WEIGHTS, Source
 from .visitor_sketches import SKETCH_KINDS, SketchKind
 
 _SQL = statements("stats")
@@ -75,6 +75,11 @@ class Question:
         return any(name in self.sums for name in source.sums)
 
 
+def whole(question: Question) -> Question:
+    """The same facts in one row."""
+    return replace(question, group_by=(), buckets=(), order=None, limit=None, offset=0)
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     sql: str
@@ -101,21 +106,40 @@ class _Composer:
         facts = {CLICKS: self._clicks, CREDITS: self._credits, INSIGHTS: self._insights, COSTS: self._costs}
         parts = [self._part(source, facts[source]()) for source in SOURCES if self.question.asks(source)]
         names = self.question.group_by
-        order = [*self._order(), *(_by_dimension(name) for name in names)]
-        return (
-            _SQL["summed"]
-            .format(
-                facts=" UNION ALL ".join(parts),
-                empty=self._empty(),
-                labels="".join(f"{name}, " for name in names),
-                sums=", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in self.question.added),
-                grouped=_grouped(names),
-                ordered=f"ORDER BY {', '.join(order)}" if order else "",
-                limit=self.value(self.question.limit, "bigint"),
-                offset=self.value(self.question.offset, "bigint"),
-            )
-            .removesuffix(";")
+        return self._named(
+            "summed",
+            facts=" UNION ALL ".join(parts),
+            empty=self._empty(),
+            labels="".join(f"{name}, " for name in names),
+            sums=self._sums(),
+            grouped=_grouped(names),
         )
+
+    def paged(self) -> str:
+        return self._named("paged", summed=self.summed(), **self._page())
+
+    def paged_with_totals(self) -> str:
+        return self._named(
+            "paged_with_totals",
+            summed=self.summed(),
+            nulls="".join(f"NULL::{_type(name)}, " for name in self.question.group_by),
+            totals=self._sums(),
+            **self._page(),
+        )
+
+    def _named(self, statement: str, **parts: str) -> str:
+        return _SQL[statement].format(**parts).removesuffix(";")
+
+    def _sums(self) -> str:
+        return ", ".join(f"coalesce(sum({name}), 0)::{_sum_type(name)} AS {name}" for name in self.question.added)
+
+    def _page(self) -> dict[str, str]:
+        order = [*self._order(), *(_by_dimension(name) for name in self.question.group_by)]
+        return {
+            "ordered": f"ORDER BY {', '.join(order)}" if order else "",
+            "limit": self.value(self.question.limit, "bigint"),
+            "offset": self.value(self.question.offset, "bigint"),
+        }
 
     def visitors(self) -> str:
         return self._fill("visitors", CLICKS)
@@ -316,17 +340,24 @@ class _Composer:
         def margin(term: Term) -> str:
             return f" * {self.value(self.question.gross_margin, 'numeric')}" if term.times_margin else ""
 
-        return (
-            "("
-            + " + ".join(f"{term.sign} * coalesce(sum({term.sum}), 0)::numeric{margin(term)}" for term in terms)
-            + ")"
-        )
+        return "(" + " + ".join(f"{term.sign} * {term.sum}::numeric{margin(term)}" for term in terms) + ")"
 
 
-def sums_statement(question: Question, *, rolled_up: bool, rates: Rates) -> Statement:
-    """`rates`: of all that `foreign_costs_statement` finds."""
+def summed_statement(question: Question, *, rolled_up: bool, rates: Rates) -> Statement:
+    """All rows, in no order. `rates`: of all that `foreign_costs_statement` finds."""
     composer = _Composer(question, rolled_up, rates)
     return Statement(composer.summed(), composer.values)
+
+
+def page_statement(question: Question, *, rolled_up: bool, rates: Rates) -> Statement:
+    composer = _Composer(question, rolled_up, rates)
+    return Statement(composer.paged(), composer.values)
+
+
+def page_with_totals_statement(question: Question, *, rolled_up: bool, rates: Rates) -> Statement:
+    """As `page_statement`, and a row without labels that `is_total`, of all pages."""
+    composer = _Composer(question, rolled_up, rates)
+    return Statement(composer.paged_with_totals(), composer.values)
 
 
 def visitors_statement(question: Question) -> Statement:
@@ -373,6 +404,11 @@ def foreign_costs_statement(question: Question) -> Statement:
     """The currencies and days of costs that are not in the programme's currency."""
     composer = _Composer(question)
     return Statement(composer.foreign_costs(), composer.values)
+
+
+def _sum_type(name: Sum) -> str:
+    """Weights are fractions, and costs at a rate of exchange may be anything."""
+    return "numeric" if name in (*WEIGHTS, Sum.COSTS) else "bigint"
 
 
 def _type(dimension: Dimension) -> str:

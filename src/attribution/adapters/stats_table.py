@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attribution.domain.fx import minor_rate
 from attribution.domain.ids import ProgramId
 from attribution.domain.instants import EPOCH
 from attribution.domain.measures import IDS, By, Dimension, Sum
 from attribution.domain.models import Model
+from attribution.domain.periods import Span
 from attribution.errors import MissingRateError
 
 from .fx_rate_table import rate_book
@@ -21,16 +22,20 @@ from .postgres import Database, Row
 from .statements import statements
 from .stats_sources import COSTS, MONEY
 from .stats_sql import (
+    NONE,
     Question,
     Rates,
     SketchPlan,
     Statement,
     foreign_costs_statement,
     missing_rate_statement,
+    page_statement,
+    page_with_totals_statement,
     sketch_plan,
     sketched_visitors_statements,
-    sums_statement,
+    summed_statement,
     visitors_statement,
+    whole,
 )
 from .visitor_sketches import estimate
 
@@ -42,6 +47,10 @@ EXACT_VISITORS_CLICKS: Final = 200_000
 """Over periods of so many clicks of humans, visitors are counted one by one."""
 Sums = dict[Sum, Decimal | int]
 Group = tuple[Any, ...]
+
+
+class Compose(Protocol):
+    def __call__(self, question: Question, *, rolled_up: bool, rates: Rates) -> Statement: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,7 @@ class StatsFacts:
         self.as_of = as_of
         """All that was accepted before it is in the sums."""
         self.visitors_are_estimated = False
+        self._clicks: dict[Span, int] = {}
 
     async def judge_again(self, judge: Judge, model: Model, question: Question, start: datetime) -> None:
         """All conversions that can count for the question, from `start`: for questions that are `is_judged_again`.
@@ -86,24 +96,34 @@ class StatsFacts:
 
     async def rows(self, question: Question) -> list[StatsRow]:
         """Raises `MissingRateError` for a conversion or a cost in a currency that has no rate on its day."""
-        rows = [_row(row, question) for row in await self._fetch(await self._summed(question))]
+        rows = [_row(row, question) for row in await self._fetch(await self._composed(page_statement, question))]
         if Sum.UNIQUE_VISITORS in question.sums:
-            await self._count_visitors(question, rows, rolled_up=self._is_rolled_up(question))
+            await self._count_visitors(question, rows)
         return rows
+
+    async def page(self, question: Question) -> tuple[list[StatsRow], StatsRow]:
+        """Rows, and the totals over all rows whatever the page. Raises as `rows` does."""
+        found = await self._fetch(await self._composed(page_with_totals_statement, question))
+        rows = [_row(row, question) for row in found if not row["is_total"]]
+        [total] = [_row(row, whole(question)) for row in found if row["is_total"]]
+        if Sum.UNIQUE_VISITORS in question.sums:
+            await self._count_visitors(narrowed(question, rows), rows)
+            await self._count_visitors(whole(question), [total])
+        return rows, total
 
     async def over(self, question: Question, wrap: Callable[[Statement], Statement]) -> list[Row]:
         """Of a statement made round the one that sums; it has no visitors. Raises as `rows` does."""
-        return await self._fetch(wrap(await self._summed(question)))
+        return await self._fetch(wrap(await self._composed(summed_statement, question)))
 
     async def _check_rates(self, question: Question) -> None:
         for row in await self._fetch(missing_rate_statement(question)):
             raise MissingRateError(row["day"], row["base"], question.currency)
 
-    async def _summed(self, question: Question) -> Statement:
+    async def _composed(self, compose: Compose, question: Question) -> Statement:
         if set(question.sums) & set(MONEY):
             await self._check_rates(question)
         rates = await self._rates(question) if question.asks(COSTS) else {}
-        return sums_statement(question, rolled_up=self._is_rolled_up(question), rates=rates)
+        return compose(question, rolled_up=self._is_rolled_up(question), rates=rates)
 
     def _is_rolled_up(self, question: Question) -> bool:
         return self._rolled_up_in == question.zone.key
@@ -119,8 +139,9 @@ class StatsFacts:
             for base, day in sorted((row["currency"], row["day"]) for row in foreign)
         }
 
-    async def _count_visitors(self, question: Question, rows: Iterable[StatsRow], *, rolled_up: bool) -> None:
-        plan = sketch_plan(question) if rolled_up and await self._is_large(question) else None
+    async def _count_visitors(self, question: Question, rows: Iterable[StatsRow]) -> None:
+        is_large = self._is_rolled_up(question) and await self._is_large(question)
+        plan = sketch_plan(question) if is_large else None
         if plan is None:
             visitors = await self._exact_visitors(question)
         else:
@@ -131,11 +152,12 @@ class StatsFacts:
 
     async def _is_large(self, question: Question) -> bool:
         """Whether more clicks than are counted one by one lie in the period, whatever the filters."""
-        period = replace(
-            question, group_by=(), filters={}, sums={Sum.CLICKS}, buckets=(), order=None, limit=None, offset=0
-        )
-        [row] = await self._fetch(sums_statement(period, rolled_up=True, rates={}))
-        return int(row[Sum.CLICKS]) > EXACT_VISITORS_CLICKS
+        period = replace(whole(question), filters={}, sums={Sum.CLICKS})
+        span = Span(question.start, question.stop)
+        if span not in self._clicks:
+            [row] = await self._fetch(summed_statement(period, rolled_up=True, rates={}))
+            self._clicks[span] = row[Sum.CLICKS]
+        return self._clicks[span] > EXACT_VISITORS_CLICKS
 
     async def _exact_visitors(self, question: Question) -> dict[Group, int]:
         rows = await self._fetch(visitors_statement(question))
@@ -167,3 +189,15 @@ def _group(row: Row, question: Question) -> Group:
 
 def _labels(row: Row, group_by: Sequence[Dimension]) -> dict[Dimension, Any]:
     return {name: str(row[name]) if name in IDS and row[name] is not None else row[name] for name in group_by}
+
+
+def narrowed(question: Question, rows: Sequence[StatsRow]) -> Question:
+    """To the groups of these rows, and perhaps a few more."""
+    wanted = {name: values_of(name, rows) for name in question.group_by}
+    return replace(question, filters={**question.filters, **wanted})
+
+
+def values_of(name: Dimension, rows: Sequence[StatsRow]) -> list[Any]:
+    """As a filter has them."""
+    values = dict.fromkeys(row.dimensions[name] for row in rows)
+    return [NONE if value is None else int(value) if name in IDS else value for value in values]

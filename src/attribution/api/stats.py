@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
+import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -288,11 +289,11 @@ async def _query(
 StatsQueryOf = Annotated[StatsQuery, Depends(_query)]
 
 
-def as_json(answer: Mapping[str, Any]) -> str:
-    """What `Stats.query` answers, as `/v1/stats` does."""
+def as_json(answer: Mapping[str, Any]) -> bytes:
+    """What `Stats.query` answers, as `/v1/stats` does: `StatsAnswer`, without a second look at each of its values."""
     shown = {**answer, "next_cursor": cursor_of(answer["next_offset"])}
     del shown["next_offset"]
-    return StatsAnswer.model_validate(shown).model_dump_json(by_alias=True)
+    return orjson.dumps(shown, option=orjson.OPT_UTC_Z)
 
 
 def stats_router(services: Services) -> APIRouter:
@@ -309,13 +310,11 @@ def stats_router(services: Services) -> APIRouter:
         program: ProgramOf,
         query: StatsQueryOf,
         form: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
-    ) -> object:
-        answer: dict[str, Any] = dict(await services.stats.query(program, query))
-        cursor = cursor_of(answer.pop("next_offset"))
+    ) -> Response:
+        answer = await services.stats.query(program, query)
         if form == "csv" or (form is None and _CSV in request.headers.get("accept", "")):
-            return _csv_answer(request, query, answer["rows"], cursor)
-        answer["next_cursor"] = cursor
-        return answer
+            return _csv_answer(request, query, answer["rows"], cursor_of(answer["next_offset"]))
+        return Response(as_json(answer), media_type="application/json")
 
     return router
 

@@ -73,7 +73,11 @@ def to_minor_rounded(amount: Decimal, currency: str) -> int:
 
 def from_minor(minor: int, currency: str) -> str:
     """`from_minor(3980, "EUR") == "39.80"`"""
-    return f"{Decimal(minor).scaleb(-exponent(currency)):f}"
+    digits = exponent(currency)
+    if not digits:
+        return str(minor)
+    text = f"{abs(minor):0{digits + 1}}"
+    return f"{'-' if minor < 0 else ''}{text[:-digits]}.{text[-digits:]}"
 
 
 def split(total: int, weights: Sequence[Fraction]) -> list[int]:

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from attribution.adapters.stats_sql import NONE, Question
-from attribution.adapters.stats_table import StatsFacts, StatsRow, Sums
-from attribution.domain.measures import GRAINS, IDS, Dimension
+from attribution.adapters.stats_table import StatsFacts, StatsRow, Sums, values_of
+from attribution.domain.measures import GRAINS, Dimension
 from attribution.domain.periods import Span
 from attribution.domain.series import Shift
 
@@ -36,7 +36,7 @@ class PeriodBefore:
     async def sums(self, facts: StatsFacts, rows: Sequence[StatsRow]) -> list[Sums]:
         """Of each of these rows."""
         asked = self._question
-        wanted = {name: self._shifted(name, _values(name, rows)) for name in asked.group_by}
+        wanted = {name: self._shifted(name, values_of(name, rows)) for name in asked.group_by}
         found = await facts.rows(replace(asked, filters={**asked.filters, **wanted}))
         sums = {tuple(row.dimensions.values()): row.sums for row in found}
         return [sums.get(self._key(row), dict.fromkeys(asked.sums, 0)) for row in rows]
@@ -61,11 +61,6 @@ class PeriodBefore:
             for value in values
             if value == NONE or (shifted := self._shift.back(name, value)) is not None
         ]
-
-
-def _values(name: Dimension, rows: Sequence[StatsRow]) -> list[Any]:
-    values = dict.fromkeys(row.dimensions[name] for row in rows)
-    return [NONE if value is None else int(value) if name in IDS else value for value in values]
 
 
 def compared(measured: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:

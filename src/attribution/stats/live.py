@@ -79,9 +79,9 @@ class _Feed:
 
 class LiveStats:
     def __init__(
-        self, stats: StatsReader, render: Callable[[Mapping[str, Any]], str], policy: LivePolicy | None = None
+        self, stats: StatsReader, render: Callable[[Mapping[str, Any]], bytes], policy: LivePolicy | None = None
     ) -> None:
-        """`render`: an answer of `Stats.query` as text; it runs in a thread."""
+        """`render`: an answer of `Stats.query` as UTF-8 text; it runs in a thread."""
         self._stats = stats
         self._render = render
         self._policy = policy or LivePolicy()
@@ -145,4 +145,4 @@ class LiveStats:
     async def _event(self, answer: Mapping[str, Any] | None, error: str) -> LiveEvent:
         if answer is None:
             return LiveEvent(LiveKind.ERROR, error)
-        return LiveEvent(LiveKind.STATS, await asyncio.to_thread(self._render, answer))
+        return LiveEvent(LiveKind.STATS, (await asyncio.to_thread(self._render, answer)).decode())

@@ -1,9 +1,10 @@
 """Every metric has one definition, here: how it is computed, ordered by and explained."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import Enum
+from operator import itemgetter
 from typing import Any, Final
 
 from attribution.domain.measures import Sum, Term
@@ -12,9 +13,11 @@ from attribution.domain.money import exponent, from_minor
 _RATIOS = Context(prec=12)
 _RATIO_DIGITS = 6
 """Significant digits that a ratio has at least."""
+_NOUGHT = "0.00000"
 
 
 Sums = Mapping[Sum, Decimal | int]
+Value = int | float | str | None
 
 
 class Unit(Enum):
@@ -33,38 +36,44 @@ class Metric:
     denominator: tuple[Term, ...] = ()
     additive: bool = True
 
-    def value(self, sums: Sums, currency: str, gross_margin: Decimal) -> int | float | str | None:
+    def value(self, sums: Sums, currency: str, gross_margin: Decimal) -> Value:
         """A number for a count, a decimal string for money and ratios."""
-        total = _total(self.numerator, sums, gross_margin)
+        return self.valuer(currency, gross_margin)(sums)
+
+    def valuer(self, currency: str, gross_margin: Decimal) -> Callable[[Sums], Value]:
+        """`value` of many rows."""
+        numerator = _adder(self.numerator, gross_margin)
         if not self.denominator:
-            return _count(total) if self.unit is Unit.COUNT else from_minor(int(total), currency)
-        if self.unit is Unit.MONEY:
-            total = total.scaleb(-exponent(currency))
-        return ratio(total, _total(self.denominator, sums, gross_margin))
+            if self.unit is Unit.COUNT:
+                return lambda sums: _count(numerator(sums))
+            return lambda sums: from_minor(int(numerator(sums)), currency)
+        denominator = _adder(self.denominator, gross_margin)
+        parts = 10 ** exponent(currency) if self.unit is Unit.MONEY else 1
+        return lambda sums: ratio(numerator(sums), denominator(sums) * parts)
 
 
-def _total(terms: tuple[Term, ...], sums: Sums, gross_margin: Decimal) -> Decimal:
-    return sum(
-        (term.sign * Decimal(sums[term.sum]) * (gross_margin if term.times_margin else 1) for term in terms),
-        Decimal(0),
-    )
+def _adder(terms: tuple[Term, ...], gross_margin: Decimal) -> Callable[[Sums], Decimal | int]:
+    if len(terms) == 1 and terms[0] == Term(terms[0].sum):
+        return itemgetter(terms[0].sum)
+    factors = [(term.sum, term.sign * gross_margin if term.times_margin else term.sign) for term in terms]
+    return lambda sums: sum([sums[name] * factor for name, factor in factors])
 
 
-def _count(value: Decimal) -> int | float:
-    return int(value) if value == value.to_integral_value() else float(value)
+def _count(value: Decimal | int) -> int | float:
+    return int(value) if value == int(value) else float(value)
 
 
-def ratio(numerator: Decimal, denominator: Decimal) -> str | None:
+def ratio(numerator: Decimal | int, denominator: Decimal | int) -> str | None:
     """A decimal string of 6 to 12 significant digits; None over 0."""
     if not denominator:
         return None
-    quotient = _RATIOS.divide(numerator, denominator).normalize()
-    missing = _RATIO_DIGITS - len(quotient.as_tuple().digits)
-    return f"{quotient:f}" if missing <= 0 else f"{quotient.quantize(_last_digit(quotient, missing)):f}"
-
-
-def _last_digit(value: Decimal, further: int) -> Decimal:
-    return Decimal(1).scaleb(min(0, value.adjusted() - len(value.as_tuple().digits) + 1) - further)
+    if not numerator:
+        return _NOUGHT
+    text = f"{_RATIOS.divide(numerator, denominator).normalize():f}"
+    missing = _RATIO_DIGITS - len(text.replace(".", "").strip("-0"))
+    if missing <= 0:
+        return text
+    return f"{text}{'' if '.' in text else '.'}{'0' * missing}"
 
 
 def _counted(of: Sum, formula: str, *, additive: bool = True) -> Metric:

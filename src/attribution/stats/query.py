@@ -1,9 +1,9 @@
 """What a brand asks of its programme, and the answer in the contract's shape."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -63,17 +63,16 @@ class Stats:
         question = _question(program, query)
         before = _before(question) if query.compare else None
         async with self._facts(query, question, before) as facts:
-            rows, more = _page(query, question, await facts.rows(question))
-            [total] = await facts.rows(_whole(question))
-            table = [_measured(row.sums, query, program) for row in rows]
-            totals = _measured(total.sums, query, program)
+            found, total = await facts.page(question)
+            rows, more = _page(query, question, found)
+            measured = _measuring(query, program)
+            table = [measured(row.sums) for row in rows]
+            totals = measured(total.sums)
             if before is not None:
                 earlier = PeriodBefore(question, before)
                 sums = await earlier.sums(facts, rows)
-                table = [
-                    compared(now, _measured(then, query, program)) for now, then in zip(table, sums, strict=True)
-                ]
-                totals = compared(totals, _measured(await earlier.totals(facts), query, program))
+                table = [compared(now, measured(then)) for now, then in zip(table, sums, strict=True)]
+                totals = compared(totals, measured(await earlier.totals(facts)))
         zone = question.zone
         return {
             "from": query.start.astimezone(zone),
@@ -84,7 +83,7 @@ class Stats:
             "model": query.model or RECORDED,
             "by": query.by.value,
             "as_of": facts.as_of,
-            "rows": [_labelled(row, zone) | measured for row, measured in zip(rows, table, strict=True)],
+            "rows": [_labelled(row, zone) | values for row, values in zip(rows, table, strict=True)],
             "totals": totals,
             "definitions": {name: METRICS[name].formula for name in query.metrics},
             "metrics": {name: explained(name) for name in query.metrics},
@@ -132,10 +131,6 @@ def _question(program: Program, query: StatsQuery) -> Question:
         limit=None if whole else query.limit + 1,
         offset=0 if whole else query.offset,
     )
-
-
-def _whole(question: Question) -> Question:
-    return replace(question, group_by=(), buckets=(), order=None, limit=None, offset=0)
 
 
 def _buckets(query: StatsQuery, zone: ZoneInfo) -> Sequence[Mapping[Dimension, datetime]]:
@@ -192,8 +187,9 @@ def _page(query: StatsQuery, question: Question, rows: Sequence[StatsRow]) -> tu
     return rows[: query.limit], len(rows) > query.limit
 
 
-def _measured(sums: Sums, query: StatsQuery, program: Program) -> dict[str, Any]:
-    return {name: METRICS[name].value(sums, program.currency, program.gross_margin) for name in query.metrics}
+def _measuring(query: StatsQuery, program: Program) -> Callable[[Sums], dict[str, Any]]:
+    valuers = [(name, METRICS[name].valuer(program.currency, program.gross_margin)) for name in query.metrics]
+    return lambda sums: {name: value(sums) for name, value in valuers}
 
 
 _FORMATS = {Dimension.MONTH: "%Y-%m", Dimension.WEEK: "%Y-%m-%d", Dimension.DAY: "%Y-%m-%d"}

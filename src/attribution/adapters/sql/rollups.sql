@@ -58,6 +58,9 @@ ON CONFLICT (program_id, at) DO UPDATE SET marked_at = excluded.marked_at;
 -- name: drop_sketches
 DELETE FROM visitor_sketches WHERE program_id = $1;
 
+-- name: allow_memory
+SET LOCAL work_mem = '128MB';
+
 -- name: begin_rebuild
 UPDATE programs SET rolled_up_in = timezone WHERE program_id = $1;
 
@@ -74,6 +77,10 @@ SELECT program_id, date_bin('15 minutes', clicked_at, 'epoch'), link_id, influen
 FROM clicks
 WHERE program_id = $1
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
+
+-- name: analyze
+-- Nobody else analyzes a temporary table; without it a plan for many deltas is one for few.
+ANALYZE taken_deltas;
 
 -- name: compare
 -- What the rollup, with the deltas, has more than the rows, by bucket and dimensions; nothing when all is right.

@@ -190,9 +190,19 @@ WHERE f.currency <> {currency} AND {filters};
 WITH facts AS ({facts}), parts AS (SELECT * FROM facts {empty})
 SELECT {labels} {sums}
 FROM parts
-{grouped}
+{grouped};
+
+-- name: paged
+SELECT * FROM ({summed}) s
 {ordered}
 LIMIT {limit} OFFSET {offset};
+
+-- name: paged_with_totals
+-- Of one reading of the facts: each stands in one row, so the totals are sums over all rows, whatever the page.
+WITH summed AS MATERIALIZED ({summed})
+SELECT * FROM (SELECT false AS is_total, * FROM summed {ordered} LIMIT {limit} OFFSET {offset}) p
+UNION ALL
+SELECT true, {nulls} {totals} FROM summed;
 
 -- name: empty
 UNION ALL SELECT {labels}{zeros} FROM ({groups}) g CROSS JOIN unnest({columns}) AS b ({times})
