@@ -19,6 +19,10 @@ from attribution.settings import Settings
 
 PROGRAM = ProgramId(1)
 ALL = 1_000_000
+TOTAL = """
+INSERT INTO insights (program_id, post_id, at, likes, shares)
+SELECT $1, min(post_id), $2, $3, $4 FROM posts WHERE program_id = $1
+"""
 
 
 @pytest_asyncio.fixture
@@ -120,3 +124,36 @@ async def test_a_rollup_waits_for_nobody_and_nobody_rolls_up_twice(database: Dat
         assert not await rollups.rebuild(PROGRAM)
     await asyncio.gather(*(rollups.roll_up(ALL) for _ in range(3)))
     assert await rollups.mismatches(PROGRAM, ALL) == []
+
+
+async def test_growth_of_insights_is_rolled_up_whatever_their_order(database: Database) -> None:
+    """Late and corrected totals change the growth of the total after them too."""
+    async with database.connection() as connection:
+        await found_program(connection, PROGRAM, random_world(3).world, timezone="Africa/Cairo")
+    rollups = Rollups(database)
+    await rollups.rebuild(PROGRAM)
+    for day, likes in ((5, 50), (9, 90), (2, 20), (9, 95), (7, None), (5, 40), (30, 30)):
+        async with database.connection() as connection:
+            await connection.execute(TOTAL, PROGRAM, datetime(2026, 1, day, tzinfo=UTC), likes, likes and 2 * likes)
+        assert await rollups.insight_mismatches(PROGRAM, ALL) == []
+        await rollups.roll_up(3)
+    assert await number(database, "SELECT sum(likes) FROM insights_by_post WHERE grain = 'year'") == 30
+    async with database.connection() as connection:
+        await connection.execute("UPDATE insights_by_post SET likes = likes + 1 WHERE grain = 'month'")
+    [mismatch] = await rollups.insight_mismatches(PROGRAM, ALL)
+    assert mismatch.sums == (0, 0, 0, 1, 0, 0, 0, 0, 0)
+    await rollups.rebuild(PROGRAM)
+    assert await rollups.insight_mismatches(PROGRAM, ALL) == []
+
+
+async def test_totals_of_one_post_that_come_at_once_all_grow_it(database: Database) -> None:
+    async with database.connection() as connection:
+        await found_program(connection, PROGRAM, random_world(3).world, timezone="Africa/Cairo")
+
+    async def tell(day: int) -> None:
+        async with database.transaction() as connection:
+            await connection.execute(TOTAL, PROGRAM, datetime(2026, 1, day, tzinfo=UTC), 10 * day, None)
+
+    await asyncio.gather(*(tell(day) for day in range(1, 9)))
+    assert await number(database, "SELECT sum(likes) FROM insight_growth") == 80
+    assert await number(database, "SELECT max(likes) FROM insight_growth") == 10

@@ -1,4 +1,7 @@
-"""Sums of clicks, kept equal to their rows: in every snapshot, rollups + deltas = clicks. Credits move with them."""
+"""Sums of clicks, kept equal to their rows: in every snapshot, rollups + deltas = clicks.
+
+Credits and insights move with them.
+"""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -9,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from attribution.domain.ids import ProgramId
 from attribution.domain.periods import Grain
 
-from . import credit_rollups
+from . import credit_rollups, insight_rollups
 from .credit_rollups import CreditMismatch
+from .insight_rollups import InsightMismatch
 from .postgres import Database
 from .statements import statements
 
@@ -85,7 +89,8 @@ class Rollups:
             taken = int(tag.rsplit(" ", 1)[1])
             if taken:
                 await _add(connection)
-            return taken + await credit_rollups.roll_up(connection, limit)
+            taken += await credit_rollups.roll_up(connection, limit)
+            return taken + await insight_rollups.roll_up(connection, limit)
 
     async def outdated(self) -> list[ProgramId]:
         """Programmes whose rollups are of another time zone, or were never made."""
@@ -112,6 +117,7 @@ class Rollups:
             await connection.execute(_SQL["analyze"])
             await _add(connection)
             await credit_rollups.rebuild(connection, program_id)
+            await insight_rollups.rebuild(connection, program_id)
             return True
 
     async def mismatches(self, program_id: ProgramId, limit: int) -> list[Mismatch]:
@@ -141,6 +147,12 @@ class Rollups:
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
             zone = await connection.fetchval(_SQL["zone"], program_id)
             return [] if zone is None else await credit_rollups.mismatches(connection, program_id, zone, limit)
+
+    async def insight_mismatches(self, program_id: ProgramId, limit: int) -> list[InsightMismatch]:
+        """As `mismatches`, of insights."""
+        async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
+            zone = await connection.fetchval(_SQL["zone"], program_id)
+            return [] if zone is None else await insight_rollups.mismatches(connection, program_id, zone, limit)
 
     @asynccontextmanager
     async def _leading(self, **options: Any) -> "AsyncIterator[Connection | None]":

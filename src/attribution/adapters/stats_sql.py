@@ -12,6 +12,7 @@ from attribution.domain.ids import ProgramId
 from attribution.domain.measures import GRAINS, IDS, By, Dimension, Sum, Term
 from attribution.domain.periods import Cover, Grain, Span, cover, first_day_from
 
+from . import insight_rollups
 from .credit_rollups import CreditRollup, credit_rollup_for
 from .rollups import Rollup, rollup_for
 from .statements import statements
@@ -155,7 +156,8 @@ class _Composer:
         return self._fill("other_visitors", CLICKS, pieces=self._pieces(plan.cover), starts=starts, stops=stops)
 
     def foreign_costs(self) -> str:
-        return self._fill("foreign_costs", COSTS, facts=self._cost_days())
+        zone = self.value(self.question.zone.key, "text")
+        return self._fill("foreign_costs", COSTS, zone=zone, **self._days())
 
     def _part(self, source: Source, facts: str) -> str:
         """The same columns from every source."""
@@ -260,27 +262,72 @@ class _Composer:
         )
 
     def _insights(self) -> str:
-        metrics = [name for name in INSIGHTS.sums if name in self.question.sums]
-        return self._fill("insights", INSIGHTS, metrics=self.value(metrics, "text[]"))
+        asked = self.question
+        metrics = [name for name in INSIGHTS.sums if name in asked.sums]
+        usable = _grains(asked.dimensions) & set(insight_rollups.GRAINS) if self.rolled_up else set()
+        growth = "".join(f", {name}" for name in metrics)
+        return self._fill(
+            "insights",
+            INSIGHTS,
+            facts=self._insight_facts(cover(asked.start, asked.stop, asked.zone, usable), growth),
+            growth=growth,
+            asked=", ".join(metrics),
+            grown=", ".join(f"sum({name}) AS {name}" for name in metrics),
+        )
+
+    def _insight_facts(self, found: Cover, growth: str) -> str:
+        program = self.value(self.question.program_id, "bigint")
+        spans = found.edges if found.edges or found.pieces else (Span(self.question.start, self.question.stop),)
+        parts = [
+            _SQL["insight_rows"].format(
+                growth=growth,
+                program=program,
+                start=self.value(span.start, "timestamptz"),
+                stop=self.value(span.stop, "timestamptz"),
+            )
+            for span in spans
+        ]
+        if found.pieces:
+            rolled_up = _SQL["insights_rolled_up"]
+            parts.append(rolled_up.format(growth=growth, program=program, pieces=self._pieces(found)))
+        return " UNION ALL ".join(parts)
 
     def _costs(self) -> str:
+        return self._fill("costs", COSTS, facts=self._cost_facts())
+
+    def _cost_facts(self) -> str:
+        """By the day only what asks for days, or is exchanged at the rate of each."""
+        asked = self.question
+        currency = self.value(asked.currency, "text")
+        if set(asked.dimensions) & set(COSTS.times):
+            return self._cost_days("")
+        spans = _SQL["cost_spans"].format(currency=currency, **self._days())
+        return f"{spans} UNION ALL {self._cost_days(f'AND d.currency <> {currency}')}" if self.rates else spans
+
+    def _cost_days(self, which: str) -> str:
         rates = (
             self.value([currency for currency, _ in self.rates], "text[]"),
             self.value([day for _, day in self.rates], "date[]"),
             self.value([Decimal(rate.numerator) for rate in self.rates.values()], "numeric[]"),
             self.value([Decimal(rate.denominator) for rate in self.rates.values()], "numeric[]"),
         )
-        return self._fill("costs", COSTS, facts=self._cost_days(), rates=", ".join(rates))
-
-    def _cost_days(self) -> str:
-        asked = self.question
         return _SQL["cost_days"].format(
-            columns=_selected(COSTS, asked.dimensions),
-            program=self.value(asked.program_id, "bigint"),
-            zone=self.value(asked.zone.key, "text"),
-            first_day=self.value(first_day_from(asked.start, asked.zone), "date"),
-            end_day=self.value(first_day_from(asked.stop, asked.zone), "date"),
+            values=_SQL["cost_values"].format(currency=self.value(self.question.currency, "text")),
+            rates=_SQL["rates"].format(rates=", ".join(rates)),
+            zone=self.value(self.question.zone.key, "text"),
+            which=which,
+            listed="".join(f", {column}" for column in _columns(COSTS.columns, self.question.dimensions)),
+            **self._days(),
         )
+
+    def _days(self) -> dict[str, str]:
+        asked = self.question
+        return {
+            "columns": _selected(COSTS, asked.dimensions),
+            "program": self.value(asked.program_id, "bigint"),
+            "first_day": self.value(first_day_from(asked.start, asked.zone), "date"),
+            "end_day": self.value(first_day_from(asked.stop, asked.zone), "date"),
+        }
 
     def _fill(self, statement: str, source: Source, **parts: str) -> str:
         asked = self.question

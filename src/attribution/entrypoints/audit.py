@@ -25,6 +25,7 @@ async def _audit_rollups(rollups: Rollups, program_id: ProgramId, limit: int) ->
     """Of all time: what the sums have more than the rows, or less."""
     offenders = [asdict(mismatch) for mismatch in await rollups.mismatches(program_id, limit)]
     offenders += [asdict(mismatch) for mismatch in await rollups.credit_mismatches(program_id, limit)]
+    offenders += [asdict(mismatch) for mismatch in await rollups.insight_mismatches(program_id, limit)]
     return {"offending": len(offenders), "offenders": offenders}
 
 

@@ -27,7 +27,9 @@ FROM taken
 GROUP BY program_id, at, link_id, influencer_id, campaign_id, channel, post_id, country, device;
 
 -- name: waiting
-SELECT count(*) FROM (SELECT FROM click_deltas UNION ALL SELECT FROM credit_deltas LIMIT $1) f;
+SELECT count(*) FROM (
+    SELECT FROM click_deltas UNION ALL SELECT FROM credit_deltas UNION ALL SELECT FROM insight_deltas LIMIT $1
+) f;
 
 -- name: add
 -- Summed by quarter hour first, so that a moment is looked up in a time zone for few rows. In the order of the index,

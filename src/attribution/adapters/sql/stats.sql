@@ -143,47 +143,81 @@ LIMIT 1;
 LEFT JOIN posts p ON p.program_id = {program} AND p.post_id = f.post_id
 
 -- name: insights
--- Growth counts at the moment of the total that shows it.
-SELECT {groups}
-       sum(growth) FILTER (WHERE metric = 'impressions') AS impressions,
-       sum(growth) FILTER (WHERE metric = 'reach') AS reach,
-       sum(growth) FILTER (WHERE metric = 'views') AS views,
-       sum(growth) FILTER (WHERE metric = 'likes') AS likes,
-       sum(growth) FILTER (WHERE metric = 'comments') AS comments,
-       sum(growth) FILTER (WHERE metric = 'shares') AS shares,
-       sum(growth) FILTER (WHERE metric = 'saves') AS saves,
-       sum(growth) FILTER (WHERE metric = 'link_taps') AS link_taps,
-       sum(growth) FILTER (WHERE metric = 'followers') AS followers
+-- Growth counts at the moment of the total that shows it; null where no total is stated.
+SELECT {groups} {grown}
 FROM (
-    SELECT i.at, i.metric, i.growth{columns}
-    FROM insight_steps i
-    JOIN posts o ON o.program_id = i.program_id AND o.post_id = i.post_id
-    WHERE i.program_id = {program} AND i.at >= {start} AND i.at < {stop} AND i.metric = ANY({metrics})
+    SELECT g.at{growth}{columns}
+    FROM ({facts}) g
+    JOIN posts o ON o.program_id = {program} AND o.post_id = g.post_id
+    WHERE num_nonnulls({asked}) > 0
 ) f {posts}
 WHERE {filters}
 {grouped};
 
+-- name: insight_rows
+SELECT at, post_id{growth}
+FROM insight_growth
+WHERE program_id = {program} AND at >= {start} AND at < {stop}
+
+-- name: insights_rolled_up
+-- Whole buckets (grain, start, stop) of the rollup; what is not in it yet is in the deltas.
+SELECT r.bucket AS at, r.post_id{growth}
+FROM {pieces}
+JOIN insights_by_post r ON r.grain = piece.grain AND r.bucket >= piece.start AND r.bucket < piece.stop
+WHERE r.program_id = {program}
+UNION ALL
+SELECT at, post_id{growth}
+FROM {pieces} JOIN insight_deltas ON at >= piece.start AND at < piece.stop
+WHERE program_id = {program}
+
+-- name: cost_values
+-- In the programme's currency, half up to the minor unit as domain/fx.py has it: `div` is exact.
+sum(CASE WHEN d.currency = {currency} THEN d.amount_minor
+    ELSE div(2 * d.amount_minor * r.numerator + r.denominator, 2 * r.denominator) END)
+
+-- name: rates
+LEFT JOIN unnest({rates}) AS r (currency, day, numerator, denominator) ON r.currency = d.currency AND r.day = d.day
+
 -- name: cost_days
 -- Of the days that begin in the period, each whole.
-SELECT d.day::timestamp AT TIME ZONE {zone} AS at, d.day, d.currency, d.amount_minor{columns}
-FROM cost_days d
-WHERE d.program_id = {program} AND d.first_day < {end_day} AND d.end_day > {first_day}
-  AND d.day >= {first_day} AND d.day < {end_day}
+SELECT d.day::timestamp AT TIME ZONE {zone} AS at, d.costs_minor{columns}
+FROM (
+    SELECT d.day, {values} AS costs_minor{columns}
+    FROM cost_days d {rates}
+    WHERE d.program_id = {program} AND d.first_day < {end_day} AND d.end_day > {first_day}
+      AND d.day >= {first_day} AND d.day < {end_day} {which}
+    GROUP BY d.day{listed}
+) d
+
+-- name: cost_spans
+-- Of the days from the first to before the last that lie in the period: as many times the even part, and a minor unit
+-- more for each of those that have one, which are the first of all its days.
+SELECT NULL::timestamptz AS at,
+       (d.past - d.before) * (d.amount_minor / d.days)
+           + least(d.past, d.amount_minor % d.days) - least(d.before, d.amount_minor % d.days) AS costs_minor{columns}
+FROM (
+    SELECT d.amount_minor, d.end_day - d.first_day AS days, greatest(d.first_day, {first_day}) - d.first_day AS before,
+           least(d.end_day, {end_day}) - d.first_day AS past{columns}
+    FROM owned_costs d
+    WHERE d.program_id = {program} AND d.first_day < {end_day} AND d.end_day > {first_day}
+      AND {first_day} < {end_day} AND d.currency = {currency}
+) d
 
 -- name: costs
--- Half up to the minor unit, as domain/fx.py has it: `div` is exact.
-SELECT {groups}
-       sum(CASE WHEN f.currency = {currency} THEN f.amount_minor
-           ELSE div(2 * f.amount_minor * r.numerator + r.denominator, 2 * r.denominator) END) AS costs_minor
-FROM ({facts}) f
-LEFT JOIN unnest({rates}) AS r (currency, day, numerator, denominator) ON r.currency = f.currency AND r.day = f.day {posts}
+SELECT {groups} sum(costs_minor) AS costs_minor
+FROM ({facts}) f {posts}
 WHERE {filters}
 {grouped};
 
 -- name: foreign_costs
 SELECT DISTINCT f.currency, f.day
-FROM ({facts}) f {posts}
-WHERE f.currency <> {currency} AND {filters};
+FROM (
+    SELECT d.day::timestamp AT TIME ZONE {zone} AS at, d.day, d.currency{columns}
+    FROM cost_days d
+    WHERE d.program_id = {program} AND d.first_day < {end_day} AND d.end_day > {first_day}
+      AND d.day >= {first_day} AND d.day < {end_day} AND d.currency <> {currency}
+) f {posts}
+WHERE {filters};
 
 -- name: summed
 -- Each source of facts has its own sums, and 0 for those of the others.
