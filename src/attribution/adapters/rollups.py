@@ -26,7 +26,7 @@ _SQL = statements("rollups")
 
 @dataclass(frozen=True, slots=True)
 class Rollup:
-    """A table of sums by `dimensions`, for each bucket of each of the `grains`."""
+    """A table of sums by `dimensions`, for each bucket of each of the `grains`, the finest last."""
 
     table: str
     dimensions: tuple[str, ...]
@@ -162,7 +162,7 @@ class Rollups:
 
 async def _add(connection: "Connection") -> None:
     for rollup in CLICK_ROLLUPS:
-        await connection.execute(rollup.sql("add"), list(rollup.grains))
+        await connection.execute(rollup.sql("add"), list(rollup.grains), rollup.grains[-1])
     await connection.execute(_SQL["mark_unsketched"])
 
 

@@ -32,21 +32,22 @@ SELECT count(*) FROM (
 ) f;
 
 -- name: add
--- Summed by quarter hour first, so that a moment is looked up in a time zone for few rows. In the order of the index,
--- whose pages are then visited once each.
-WITH summed AS (
-    SELECT program_id, at, {dimensions}, sum(clicks) AS clicks, sum(bot_clicks) AS bot_clicks
-    FROM taken_deltas
-    GROUP BY program_id, at, {dimensions}
+-- Summed by the finest grain first, of which all others are made, and a moment is looked up in a time zone once. In the
+-- order of the index, whose pages are then visited once each.
+WITH moments AS (
+    SELECT program_id, at, p.rolled_up_in AS zone, date_trunc($2, at, p.rolled_up_in) AS finest
+    FROM (SELECT DISTINCT program_id, at FROM taken_deltas) d JOIN programs p USING (program_id)
+), summed AS (
+    SELECT program_id, zone, finest, {dimensions}, sum(clicks) AS clicks, sum(bot_clicks) AS bot_clicks
+    FROM taken_deltas JOIN moments USING (program_id, at)
+    GROUP BY program_id, zone, finest, {dimensions}
 ), buckets AS (
-    SELECT program_id, at, g.grain, date_trunc(g.grain, at, p.rolled_up_in) AS bucket
-    FROM (SELECT DISTINCT program_id, at FROM summed) d
-    JOIN programs p USING (program_id)
-    CROSS JOIN unnest($1::text[]) AS g (grain)
+    SELECT program_id, finest, g.grain, date_trunc(g.grain, finest, zone) AS bucket
+    FROM (SELECT DISTINCT program_id, zone, finest FROM summed) d CROSS JOIN unnest($1::text[]) AS g (grain)
 )
 INSERT INTO {rollup} AS r (program_id, grain, bucket, {dimensions}, clicks, bot_clicks)
 SELECT program_id, grain, bucket, {dimensions}, sum(clicks), sum(bot_clicks)
-FROM summed JOIN buckets USING (program_id, at)
+FROM summed JOIN buckets USING (program_id, finest)
 GROUP BY program_id, grain, bucket, {dimensions}
 ORDER BY program_id, grain, bucket, {dimensions}
 ON CONFLICT (program_id, grain, bucket, {dimensions}) DO UPDATE SET
