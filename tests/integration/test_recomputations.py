@@ -237,8 +237,8 @@ async def test_live_crediting_goes_on_meanwhile(database: Database) -> None:
         Attributor(CreditTable(database), AttributorPolicy(2, 0.001)),
     ]
     recomputers = [
-        Recomputer(RecomputationTable(database), RecomputerPolicy(1, 0.001), turn=turn),
-        Recomputer(RecomputationTable(database), RecomputerPolicy(1, 0.001)),
+        Recomputer(RecomputationTable(database), RecomputerPolicy(1, poll_s=0.001), turn=turn),
+        Recomputer(RecomputationTable(database), RecomputerPolicy(1, poll_s=0.001)),
     ]
     tasks = [asyncio.create_task(work) for work in (*(a.run() for a in attributors), *(r.run() for r in recomputers))]
     try:

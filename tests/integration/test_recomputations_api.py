@@ -25,6 +25,8 @@ async def service(api: Api) -> AsyncIterator[Service]:
     service = Service(api.database)
     await service.store(click(1, 1, "v1"), click(2, 2, "v1"), click(3, 1, "v2"))
     await service.accept(sale("A", 5, visitor_id="v1"), sale("B", 6, visitor_id="v1"), sale("C", 7, visitor_id="v2"))
+    plan = {"effective_from": "2020-01-01T00:00:00Z", "percent": "50"}
+    await api.make("commission-plans", **IN, **plan, influencer_id="2")
     await service.settle()
     yield service
 
@@ -52,21 +54,37 @@ async def test_a_dry_run_answers_the_difference(api: Api, service: Service) -> N
     assert (done["status"], done["progress"]) == ("done", {"done": 3, "total": 3})
     assert done["totals"] == {"conversions": 3, "changed": 2}
     assert done["created_at"] <= done["started_at"] <= done["finished_at"]
-    gained, lost = {"weight": "2", "revenue": "2.00"}, {"weight": "-2", "revenue": "-2.00"}
-    nothing = {"weight": "0", "revenue": "0.00"}
+    gained = {"weight": "2", "revenue": "2.00", "commission": "0.00"}
+    had = {"weight": "2", "revenue": "2.00", "commission": "1.00"}
+    lost = {"weight": "-2", "revenue": "-2.00", "commission": "-1.00"}
+    nothing = {"weight": "0", "revenue": "0.00", "commission": "0.00"}
     assert await pages(api, f"{path}/differences") == [
         {"influencer_id": "1", "currency": "EUR", "conversions": 2}
         | {"before": nothing, "after": gained, "difference": gained},
         {"influencer_id": "2", "currency": "EUR", "conversions": 2}
-        | {"before": gained, "after": nothing, "difference": lost},
+        | {"before": had, "after": nothing, "difference": lost},
     ]
     orders = await pages(api, f"{path}/differences", by="order")
     assert [order["external_id"] for order in orders] == ["A", "B"]
     assert [(p["influencer_id"], p["via"], p["difference"]) for p in orders[0]["parts"]] == [
-        ("1", "click", {"weight": "1", "revenue": "1.00"}),
-        ("2", "click", {"weight": "-1", "revenue": "-1.00"}),
+        ("1", "click", {"weight": "1", "revenue": "1.00", "commission": "0.00"}),
+        ("2", "click", {"weight": "-1", "revenue": "-1.00", "commission": "-0.50"}),
     ]
     assert await api.rows("credit_entries") == entries
+
+
+async def test_a_plan_made_for_the_past_shows_as_commission_alone(api: Api, service: Service) -> None:
+    """Weights and revenue are what they were; a dry run foretells what the applied one then says."""
+    plan = {"effective_from": "2020-01-01T00:00:00Z", "percent": "10"}
+    await api.make("commission-plans", **IN, **plan, influencer_id="1")
+    found = []
+    for dry_run in (True, False):
+        made = await api.make("recomputations", **IN, **PERIOD, dry_run=dry_run)
+        await recompute(service.database)
+        found.append(await pages(api, f"{PATH}/{made['id']}/differences"))
+    nothing = {"weight": "0", "revenue": "0.00", "commission": "0.10"}
+    assert [(d["influencer_id"], d["conversions"], d["difference"]) for d in found[0]] == [("1", 1, nothing)]
+    assert found[0] == found[1]
 
 
 async def test_an_applied_recomputation_changes_what_orders_say(api: Api, service: Service) -> None:

@@ -12,7 +12,7 @@ from attribution.adapters.recomputation_table import RecomputationTable
 from attribution.conversions.recomputer import Recomputer, RecomputerPolicy
 
 from .recorded import Key
-from .reference import WHOLE, Judged, Version, World, judge_all
+from .reference import Judged, Version, World, judge_all
 from .worlds import durations, instant
 
 EVER = (instant(0), instant(4_000_000_000_000_000))
@@ -112,8 +112,8 @@ async def recorded_differences(
     rows = await RecomputationTable(database).by_order(program, recomputation_id, 0, 1_000)  # type: ignore[arg-type]
     return {
         ((r["source"], r["type"], r["external_id"]), r["via"], r["influencer_id"]): (
-            (int(r["weight_before"] * WHOLE), r["net_minor_before"]),
-            (int(r["weight_after"] * WHOLE), r["net_minor_after"]),
+            (r["weight_units_before"], r["net_minor_before"]),
+            (r["weight_units_after"], r["net_minor_after"]),
         )
         for r in rows
     }

@@ -249,7 +249,7 @@ class CreditFacts:
             for c in conversions
             if c.click_id is not None
         ]
-        return _touches(await self._connection.fetch(_SQL["named_clicks"], *_columns(named, 5))) if named else {}
+        return touches_of(await self._connection.fetch(_SQL["named_clicks"], *_columns(named, 5))) if named else {}
 
     async def visitors(self, conversions: Sequence[StoredConversion]) -> Visitors:
         """All that a conversion, or one of its customer that is not after it, names."""
@@ -282,7 +282,7 @@ class CreditFacts:
             for c, since in zip(conversions, since_us, strict=True)
             for visitor in visitors[c.conversion_id]
         ]
-        return _touches(await self._connection.fetch(_SQL[statement], *_columns(rows, 5))) if rows else {}
+        return touches_of(await self._connection.fetch(_SQL[statement], *_columns(rows, 5))) if rows else {}
 
     async def all_clicks(self, conversion: StoredConversion, limit: int) -> tuple[list[Touch], int]:
         """The newest `limit` candidates by visitor, and how many there are."""
@@ -326,14 +326,14 @@ class CreditSession(CreditFacts):
         self._epoch = epoch
 
     @asynccontextmanager
-    async def lane(self) -> AsyncIterator["CreditSession"]:
+    async def lane(self) -> AsyncIterator[Self]:
         """A further connection to write with.
 
         It holds no lock of the leader's, so its transactions are fenced: they end with `DatabaseUnavailableError`
         once a later leader has taken work.
         """
         async with self._database.connection() as connection:
-            yield CreditSession(connection, self._database, self._epoch)
+            yield type(self)(connection, self._database, self._epoch)
 
     async def take(self, limit: int) -> Work:
         """The oldest rows; nothing is locked, as there is one leader. Lanes of leaders before it write no more."""
@@ -444,7 +444,7 @@ def _code(row: Row) -> Code:
     )
 
 
-def _touches(rows: Iterable[Row]) -> dict[ConversionId, list[Touch]]:
+def touches_of(rows: Iterable[Row]) -> dict[ConversionId, list[Touch]]:
     touches: dict[ConversionId, list[Touch]] = {}
     for row in rows:
         touches.setdefault(row["conversion_id"], []).append(_touch(row))

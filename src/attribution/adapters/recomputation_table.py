@@ -1,20 +1,27 @@
 """Recomputations: their progress and what they change, committed together."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
+from attribution.domain.attribution import Touch
 from attribution.domain.ids import ConversionId, InfluencerId, ProgramId, RecomputationId
 
-from .credit_table import Binding, CreditSession
+from .credit_table import Binding, CreditSession, StoredConversion, Visitors, touches_of
 from .postgres import Database, Row
 from .statements import statements
 
 _SQL = statements("recomputations")
 _BEGIN_EPOCH = statements("credits")["begin_epoch"]
+_DIFFERENCE: Final = (
+    "conversion_id", "via", "influencer_id", "currency", "weight_units_before", "net_minor_before",
+    "commission_before", "weight_units_after", "net_minor_after", "commission_after",
+)  # fmt: skip
+
+Mark = tuple[datetime, ConversionId]
+"""All conversions up to this one, in the order of moment and id, are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +34,34 @@ class Recomputation:
     reached_at: datetime
     reached_id: ConversionId
     dry_run: bool
-    is_new: bool
     created_at: datetime
+
+    @property
+    def mark(self) -> Mark:
+        return self.reached_at, self.reached_id
 
     @property
     def binding(self) -> Binding:
         return Binding(self.recomputation_id, self.created_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Part(NamedTuple):
+    """Of a conversion, what one influencer has of it. `commission`: in the programme's minor units."""
+
+    weight_units: int = 0
+    net_minor: int = 0
+    commission: int = 0
+
+
+class Difference(NamedTuple):
     """Of one influencer's part, or nobody's, of a conversion."""
 
     conversion_id: ConversionId
     via: str
     influencer_id: InfluencerId | None
     currency: str
-    weight_before: Decimal
-    net_minor_before: int
-    weight_after: Decimal
-    net_minor_after: int
+    before: Part
+    after: Part
 
 
 class RecomputationTable:
@@ -108,35 +123,78 @@ class RecomputationSession(CreditSession):
         key = (recomputation.program_id, recomputation.recomputation_id)
         if await self._connection.fetchrow(_SQL["hold"], *key) is None:
             return False
-        if recomputation.is_new:
-            await self._connection.execute(_SQL["begin"], *key)
+        await self._connection.execute(_SQL["begin"], *key)
         return True
 
-    async def batch(self, recomputation: Recomputation, limit: int) -> list[tuple[ConversionId, datetime]]:
-        """The next conversions and their moments."""
+    async def batch(self, recomputation: Recomputation, after: Mark, limit: int) -> list[StoredConversion]:
+        """The next conversions, bound to it."""
         rows = await self._connection.fetch(
-            _SQL["batch"],
-            recomputation.program_id,
-            recomputation.reached_at,
-            recomputation.end_at,
-            recomputation.reached_id,
-            limit,
+            _SQL["batch"], recomputation.program_id, after[0], recomputation.end_at, after[1], limit,
+            recomputation.recomputation_id, recomputation.created_at,
+        )  # fmt: skip
+        return [StoredConversion.of(row) for row in rows]
+
+    async def named_clicks(
+        self,
+        conversions: Sequence[StoredConversion],  # noqa: ARG002
+    ) -> dict[ConversionId, list[Touch]]:
+        """None yet: most come with the clicks of their visitors."""
+        return {}
+
+    async def visitors(self, conversions: Sequence[StoredConversion]) -> Visitors:  # noqa: ARG002
+        """None yet: the database knows them when it is asked for their clicks."""
+        return {}
+
+    async def visitor_clicks(
+        self,
+        conversions: Sequence[StoredConversion],
+        visitors: Visitors,  # noqa: ARG002
+        since_us: Sequence[int],
+    ) -> dict[ConversionId, list[Touch]]:
+        """Also the clicks that are named; and some before `since_us`, where others need them."""
+        if not conversions:
+            return {}
+        window = max(c.facts.occurred_at_us - since for c, since in zip(conversions, since_us, strict=True))
+        ids = ",".join(str(c.conversion_id) for c in conversions)
+        rows = await self._connection.fetch(
+            _SQL["touches"], conversions[0].program_id, f"{{{ids}}}", timedelta(microseconds=window)
         )
-        return [(row["conversion_id"], row["occurred_at"]) for row in rows]
+        touches = touches_of(rows)
+        unseen = [c for c in conversions if c.click_id is not None and not _has(touches, c)]
+        for conversion_id, named in (await super().named_clicks(unseen)).items():
+            touches.setdefault(conversion_id, []).extend(named)
+        return touches
+
+    async def older_clicks(
+        self,
+        conversions: Sequence[StoredConversion],
+        visitors: Visitors,  # noqa: ARG002
+        since_us: Sequence[int],
+    ) -> dict[ConversionId, list[Touch]]:
+        found: dict[ConversionId, list[str]] = {c.conversion_id: [] for c in conversions}
+        if conversions:
+            ids = [c.conversion_id for c in conversions]
+            for row in await self._connection.fetch(_SQL["visitors"], conversions[0].program_id, ids):
+                found[row["conversion_id"]].append(row["visitor_id"])
+        return await super().older_clicks(conversions, found, since_us)
+
+    async def parts_recorded(self, program_id: ProgramId, conversions: Sequence[ConversionId]) -> list[Row]:
+        """Columns: conversion_id, via, influencer_id, and those of `Part`."""
+        ids = ",".join(map(str, conversions))
+        return await self._connection.fetch(_SQL["parts_recorded"], program_id, f"{{{ids}}}")
 
     async def reach(
-        self,
-        recomputation: Recomputation,
-        batch: Sequence[tuple[ConversionId, datetime]],
-        differences: Sequence[Difference],
+        self, recomputation: Recomputation, mark: Mark, conversions: int, differences: Sequence[Difference]
     ) -> None:
         """Progress, with all that came of it."""
         key = (recomputation.program_id, recomputation.recomputation_id)
         if differences:
-            await self._connection.execute(_SQL["differ"], *key, *_columns(differences))
-        reached_id, reached_at = batch[-1]
+            await self._connection.execute(_SQL["stage"])
+            records = [(*difference[:4], *difference.before, *difference.after) for difference in differences]
+            await self._connection.copy_records_to_table("staged_differences", records=records, columns=_DIFFERENCE)
+            await self._connection.execute(_SQL["differ"], *key)
         changed = len({difference.conversion_id for difference in differences})
-        await self._connection.execute(_SQL["reach"], *key, len(batch), changed, reached_at, reached_id)
+        await self._connection.execute(_SQL["reach"], *key, conversions, changed, *mark)
 
     async def finish(self, recomputation: Recomputation) -> None:
         await self._connection.execute(_SQL["finish"], recomputation.program_id, recomputation.recomputation_id)
@@ -150,19 +208,10 @@ def _recomputation(row: Row) -> Recomputation:
         reached_at=row["reached_at"] or row["start_at"],
         reached_id=ConversionId(row["reached_id"] or 0),
         dry_run=row["dry_run"],
-        is_new=row["status"] == "queued",
         created_at=row["created_at"],
     )
 
 
-def _columns(differences: Sequence[Difference]) -> list[list[Any]]:
-    return [
-        [d.conversion_id for d in differences],
-        [d.via for d in differences],
-        [d.influencer_id for d in differences],
-        [d.currency for d in differences],
-        [d.weight_before for d in differences],
-        [d.net_minor_before for d in differences],
-        [d.weight_after for d in differences],
-        [d.net_minor_after for d in differences],
-    ]
+def _has(touches: Mapping[ConversionId, Sequence[Touch]], conversion: StoredConversion) -> bool:
+    click_id = conversion.click_id and conversion.click_id.bytes
+    return any(touch.click_id == click_id for touch in touches.get(conversion.conversion_id, ()))

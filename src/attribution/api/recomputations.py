@@ -120,8 +120,11 @@ RECOMPUTATIONS = Resource("recomputations", "a recomputation", NewRecomputation,
 
 
 class Part(BaseModel):
+    """`commission`: in the programme's currency, whatever the order's."""
+
     weight: str
     revenue: str
+    commission: str
 
 
 class PartDifference(BaseModel):
@@ -206,43 +209,55 @@ def recomputation_router(services: Services) -> APIRouter:
         if by is DifferencesBy.INFLUENCER:
             rows = await table.by_influencer(*key, query.after, limit + 1)
             more = encode_cursor(query.after + limit) if len(rows) > limit else None
-            return DifferencesByInfluencer(data=[_of_influencer(row) for row in rows[:limit]], next_cursor=more)
-        orders = _by_order(await table.by_order(*key, query.after, limit + 1))
+            return DifferencesByInfluencer(
+                data=[_of_influencer(row, program.currency) for row in rows[:limit]], next_cursor=more
+            )
+        orders = _by_order(await table.by_order(*key, query.after, limit + 1), program.currency)
         more = encode_cursor(orders[limit - 1][0]) if len(orders) > limit else None
         return DifferencesByOrder(data=[order for _, order in orders[:limit]], next_cursor=more)
 
     return router
 
 
-def _by_order(rows: Sequence[Row]) -> list[tuple[int, OrderDifference]]:
+def _by_order(rows: Sequence[Row], home: str) -> list[tuple[int, OrderDifference]]:
     """With the conversions' ids, which `rows` are ordered by."""
     return [
-        (number, _of_order(list(parts))) for number, parts in groupby(rows, lambda row: int(row["conversion_id"]))
+        (number, _of_order(list(parts), home))
+        for number, parts in groupby(rows, lambda row: int(row["conversion_id"]))
     ]
 
 
-def _of_order(parts: Sequence[Row]) -> OrderDifference:
+def _of_order(parts: Sequence[Row], home: str) -> OrderDifference:
     said = ("source", "type", "external_id", "occurred_at", "currency")
     return OrderDifference(
         **{name: parts[0][name] for name in said},
-        parts=[OrderPart(via=row["via"], **_part_difference(row)) for row in parts],
+        parts=[OrderPart(via=row["via"], **_part_difference(row, home)) for row in parts],
     )
 
 
-def _of_influencer(row: Row) -> InfluencerDifference:
-    return InfluencerDifference(currency=row["currency"], conversions=row["conversions"], **_part_difference(row))
+def _of_influencer(row: Row, home: str) -> InfluencerDifference:
+    return InfluencerDifference(
+        currency=row["currency"], conversions=row["conversions"], **_part_difference(row, home)
+    )
 
 
-def _part_difference(row: Row) -> Mapping[str, Any]:
-    before = (row["weight_before"], row["net_minor_before"])
-    after = (row["weight_after"], row["net_minor_after"])
+def _part_difference(row: Row, home: str) -> Mapping[str, Any]:
+    names = ("weight_units", "net_minor", "commission")
+    before, after = ([int(row[f"{name}_{when}"]) for name in names] for when in ("before", "after"))
+    difference = [now - was for was, now in zip(before, after, strict=True)]
     return {
         "influencer_id": row["influencer_id"],
-        "before": _part(*before, row["currency"]),
-        "after": _part(*after, row["currency"]),
-        "difference": _part(after[0] - before[0], after[1] - before[1], row["currency"]),
+        "before": _part(before, row["currency"], home),
+        "after": _part(after, row["currency"], home),
+        "difference": _part(difference, row["currency"], home),
     }
 
 
-def _part(weight: Decimal, net_minor: int, currency: str) -> Part:
-    return Part(weight=f"{weight.normalize():f}", revenue=from_minor(net_minor, currency))
+def _part(amounts: Sequence[int], currency: str, home: str) -> Part:
+    weight_units, net_minor, commission = amounts
+    weight = Decimal(weight_units).scaleb(-18)
+    return Part(
+        weight=f"{weight.normalize():f}",
+        revenue=from_minor(net_minor, currency),
+        commission=from_minor(commission, home),
+    )

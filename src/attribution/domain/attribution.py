@@ -10,7 +10,7 @@ from .clicks import Channel
 from .codes import Code, CodeBook, CodePolicy, code_key
 from .ids import CampaignId, ClickId, InfluencerId, LinkId, PostId
 from .models import weights
-from .money import split
+from .money import split_each
 from .rules import Judgement
 
 WEIGHT_UNITS = 10**18
@@ -298,16 +298,9 @@ def _credits(conversion: ConversionFacts, shares: Sequence[_Share]) -> list[Cred
     if len(shares) == 1:
         gross, net, discount = conversion.gross_minor, conversion.net_minor, conversion.discount_minor
         return [_credit(shares[0].origin, WEIGHT_UNITS, gross, net, discount)]
-    fractions = [share.weight for share in shares]
-    parts = zip(
-        shares,
-        split(WEIGHT_UNITS, fractions),
-        split(conversion.gross_minor, fractions),
-        split(conversion.net_minor, fractions),
-        split(conversion.discount_minor, fractions),
-        strict=True,
-    )
-    return [_credit(share.origin, *amounts) for share, *amounts in parts]
+    totals = (WEIGHT_UNITS, conversion.gross_minor, conversion.net_minor, conversion.discount_minor)
+    parts = split_each(totals, [share.weight for share in shares])
+    return [_credit(share.origin, *amounts) for share, *amounts in zip(shares, *parts, strict=True)]
 
 
 def _credit(origin: JudgedTouch | JudgedCode | None, units: int, gross: int, net: int, discount: int) -> Credit:

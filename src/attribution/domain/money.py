@@ -1,7 +1,7 @@
 """Money is an integer of minor units with an ISO 4217 currency; decimal strings outside."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from functools import cache
@@ -85,14 +85,33 @@ def split(total: int, weights: Sequence[Fraction]) -> list[int]:
 
     The parts always add up to `total`. Source: Hamilton's method of apportionment.
     """
-    if total == 0 or len(weights) == 1:
-        return [total] * len(weights)
+    [parts] = split_each((total,), weights)
+    return parts
+
+
+def split_each(totals: Iterable[int], weights: Sequence[Fraction]) -> list[list[int]]:
+    """As `split`, each total by the same weights."""
+    if len(weights) == 1:
+        return [[total] for total in totals]
     common = lcm(*(weight.denominator for weight in weights))
-    shares = [divmod(total * (weight.numerator * (common // weight.denominator)), common) for weight in weights]
-    parts = [whole for whole, _ in shares]
-    by_remainder = sorted(range(len(parts)), key=lambda i: -shares[i][1])
-    for i in by_remainder[: total - sum(parts)]:
-        parts[i] += 1
+    shares = [weight.numerator * (common // weight.denominator) for weight in weights]
+    return [_apportion(total, shares, common) for total in totals]
+
+
+def _apportion(total: int, shares: Sequence[int], whole: int) -> list[int]:
+    """`shares` sum to `whole`."""
+    if total == 0:
+        return [0] * len(shares)
+    parts, remainders = [], []
+    for share in shares:
+        part, remainder = divmod(total * share, whole)
+        parts.append(part)
+        remainders.append(remainder)
+    missing = total - sum(parts)
+    if missing:
+        # Stable, so that of equals the earlier comes first.
+        for i in sorted(range(len(parts)), key=remainders.__getitem__, reverse=True)[:missing]:
+            parts[i] += 1
     return parts
 
 

@@ -1,8 +1,11 @@
 """Rules and campaign windows: versioned, each in force from an instant on."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
+from itertools import chain
 from typing import Protocol, TypeVar
 
 from .ids import CampaignId, RecomputationId, RuleId
@@ -99,7 +102,7 @@ class WindowSource(StrEnum):
     MARKET_DEFAULT = "market_default"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RuleBook:
     """All versions of a programme, and the terms of its recomputations."""
 
@@ -115,6 +118,29 @@ class RuleBook:
         recomputation_id: RecomputationId | None = None,
     ) -> "Judgement":
         """What judges a conversion; bound to what was known when it was first credited or recomputed, if it was."""
+        # Between two changes all of a type are judged alike.
+        key = (conversion_type, bisect_right(self._changes, occurred_at_us), bound_at_us, recomputation_id)
+        if key not in self._judgements:
+            self._judgements[key] = self._judge(conversion_type, occurred_at_us, bound_at_us, recomputation_id)
+        return self._judgements[key]
+
+    @cached_property
+    def _changes(self) -> list[int]:
+        """Instants."""
+        versions: Iterable[Version] = chain(self.rules, *self.campaign_windows.values())
+        return sorted({version.effective_from_us for version in versions})
+
+    @cached_property
+    def _judgements(self) -> dict[tuple[str, int, int | None, RecomputationId | None], "Judgement"]:
+        return {}
+
+    def _judge(
+        self,
+        conversion_type: str,
+        occurred_at_us: int,
+        bound_at_us: int | None,
+        recomputation_id: RecomputationId | None,
+    ) -> "Judgement":
         rule = self._rule(occurred_at_us, bound_at_us, recomputation_id)
         windows: dict[CampaignId, int] = {}
         for campaign_id, versions in self.campaign_windows.items():
@@ -132,7 +158,7 @@ class RuleBook:
         return rule if terms == _NO_TERMS else terms.over(rule)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Judgement:
     """A rule, and the windows of campaigns that go before it, for one type of conversion at one instant."""
 
@@ -159,6 +185,6 @@ class Judgement:
             return WindowSource.RULE
         return WindowSource.RULE_DEFAULT if DEFAULT_TYPE in self.rule.windows_us else WindowSource.MARKET_DEFAULT
 
-    @property
+    @cached_property
     def widest_window_us(self) -> int:
         return max(self.window_us(None), *self.campaign_windows_us.values(), 0)

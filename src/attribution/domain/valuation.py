@@ -10,7 +10,7 @@ from .attribution import Attribution, ConversionFacts, Credit
 from .commission import CommissionPlan, Part, PlanBook, Scope, commissions, flat_due
 from .fx import RateBook, day_of, minor_rate
 from .ids import InfluencerId
-from .money import half_up, split
+from .money import half_up, split_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,8 @@ def _exchanged(
     credits_ = attribution.credits
     if rate is None:
         return [(credit, credit.gross_minor, credit.net_minor, credit.discount_minor) for credit in credits_]
-    wholes = (half_up(minor * rate) for minor in (facts.gross_minor, facts.net_minor, facts.discount_minor))
-    return list(zip(credits_, *(split(whole, attribution.weights) for whole in wholes), strict=True))
+    wholes = [half_up(minor * rate) for minor in (facts.gross_minor, facts.net_minor, facts.discount_minor)]
+    return list(zip(credits_, *split_each(wholes, attribution.weights), strict=True))
 
 
 def _paid(

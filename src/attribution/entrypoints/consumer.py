@@ -36,7 +36,7 @@ _log = structlog.get_logger(__name__)
 _PARTITIONS_INTERVAL_S = 3600.0
 _PARTITIONS_RETRY_S = 5.0
 _STATEMENT_TIMEOUT_S = 120.0
-_RECOMPUTE_BATCH = 1_000
+_RECOMPUTER_POLICY = RecomputerPolicy(batch=500, batches=12)
 """Conversions: new ones wait no longer than these take."""
 _LANES = 2
 """Batches of a partition on their way at once: one is decoded while Postgres takes the other."""
@@ -71,7 +71,7 @@ async def run_consumer(settings: Settings) -> None:
         turn = asyncio.Lock()
         attributor = Attributor(CreditTable(database), _attributor_policy(settings), turn=turn)
         await stack.enter_async_context(background(attributor.run(), "attribute"))
-        recomputer = Recomputer(RecomputationTable(database), RecomputerPolicy(_RECOMPUTE_BATCH), turn=turn)
+        recomputer = Recomputer(RecomputationTable(database), _RECOMPUTER_POLICY, turn=turn)
         await stack.enter_async_context(background(recomputer.run(), "recompute"))
         roller = Roller(Rollups(database), VisitorSketches(database), RollerPolicy())
         await stack.enter_async_context(background(roller.run(), "roll up"))
