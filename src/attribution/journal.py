@@ -209,7 +209,7 @@ class Journal:
             self._lost += 1
             return
         self._pending.append(record)
-        self._pending_bytes += FRAME_HEAD.size + len(record)
+        self._pending_bytes += _HEAD_SIZE + len(record)
 
     def commit(self) -> bool:
         """False if the disk refuses; then the records stay pending, and the next commit tries again."""

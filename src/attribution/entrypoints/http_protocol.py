@@ -295,18 +295,15 @@ def _percent(byte: int) -> bytes:
 
 
 class ServerHeaders:
-    """The lines that uvicorn gives to every answer, made once a second as it makes them."""
+    """The headers that uvicorn gives to every answer, as `lines`, made once a second as it makes them."""
 
     def __init__(self) -> None:
-        self._headers: object = None
-        self._lines = b""
+        self.made_of: object = None
+        self.lines = b""
 
-    def of(self, state: ServerState) -> bytes:
-        headers = state.default_headers
-        if headers is not self._headers:
-            self._headers = headers
-            self._lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-        return self._lines
+    def make(self, state: ServerState) -> None:
+        self.made_of = state.default_headers
+        self.lines = b"".join(b"%b: %b\r\n" % header for header in state.default_headers)
 
 
 class FastLaneProtocol(BoundedHttpProtocol):
@@ -316,7 +313,8 @@ class FastLaneProtocol(BoundedHttpProtocol):
         self, lane: RedirectLane, heads: KnownHeads, server_headers: ServerHeaders, *args: Any, **options: Any
     ) -> None:
         super().__init__(*args, **options)
-        self._lane = lane
+        self._kept_address = lane.kept_address
+        self._tap = lane.tap
         self._read = HeadReader(heads).read
         self._server_headers = server_headers
         self._address = b""
@@ -328,7 +326,7 @@ class FastLaneProtocol(BoundedHttpProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._address = self._lane.kept_address(self.client)
+        self._address = self._kept_address(self.client)
 
     def data_received(self, data: bytes) -> None:
         self._silent_s = 0.0
@@ -336,21 +334,21 @@ class FastLaneProtocol(BoundedHttpProtocol):
             # A client that sends more before it has its answer waits, so that answers keep their order.
             self._unfinished = True
             self._hold(self._held + data)
-        elif self._parser_has_it or self.flow.write_paused or not self._tapped(data):
-            self._parser_has_it = True
-            super().data_received(data)
-
-    def _tapped(self, data: bytes) -> bool:
-        tap = self._read(data)
-        if tap is None or self._draining:
-            return False
-        self._awaiting = True
-        if self._lane.tap(tap, self._address, self._server_headers.of(self.server_state), self):
-            if self.timeout_keep_alive_task is not None:
-                self._unset_keepalive_if_required()
-            return True
-        self._awaiting = False
-        return False
+            return
+        if not (self._parser_has_it or self._draining or self.flow.write_paused):
+            tap = self._read(data)
+            if tap is not None:
+                headers = self._server_headers
+                if headers.made_of is not self.server_state.default_headers:
+                    headers.make(self.server_state)
+                self._awaiting = True
+                if self._tap(tap, self._address, headers.lines, self):
+                    if self.timeout_keep_alive_task is not None:
+                        self._unset_keepalive_if_required()
+                    return
+                self._awaiting = False
+        self._parser_has_it = True
+        super().data_received(data)
 
     def answer(self, response: bytes) -> None:
         self._awaiting = False

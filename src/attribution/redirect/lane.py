@@ -39,6 +39,7 @@ class RedirectLane:
         self._answerer = answerer
         self._recorder = recorder
         self._counts = dict.fromkeys(Outcome, 0)
+        self._redirects = {outcome: metrics.REDIRECTS.labels(outcome.value) for outcome in Outcome}
         self._unavailable = metrics.REDIRECTS.labels("unavailable")
         recorder.before_commit(self._count)
 
@@ -90,7 +91,7 @@ class RedirectLane:
         """Metrics take a lock and write to shared memory: once a commit, not once a tap."""
         for outcome, count in self._counts.items():
             if count:
-                metrics.REDIRECTS.labels(outcome.value).inc(count)
+                self._redirects[outcome].inc(count)
                 self._counts[outcome] = 0
 
 

@@ -80,7 +80,7 @@ class LinkCache:
 
     def held(self, slug: str) -> HeldLink | None:
         """None: not in memory, `find` it."""
-        held = self._links.get(slug)
+        held = self._links.young.get(slug) or self._links.get(slug)
         if held is not None:
             if held.fresh_until < self._clock():
                 self._refresh(slug, held)

@@ -32,6 +32,7 @@ class ClickRecorder:
         self._waiting: list[tuple[Waiting, bytes]] = []
         self._future: asyncio.Future[None] | None = None
         self.tally = Tally(journal.directory.path)
+        self._lost = metrics.CLICKS_LOST.labels("journal_full")
         self._clicks = 0
         self._in_order = True
         self._scheduled = False
@@ -119,7 +120,8 @@ class ClickRecorder:
         for callback in self._before_commit:
             callback()
         if self._clicks:
-            metrics.CLICKS_LOST.labels("journal_full").inc(lost)
+            if lost:
+                self._lost.inc(lost)
             metrics.CLICKS_JOURNALLED.inc(self._clicks - lost)
             metrics.JOURNAL_COMMITS.inc()
             self._clicks = 0
