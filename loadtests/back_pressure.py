@@ -16,7 +16,7 @@ from attribution.adapters.click_stream import stream_key
 from attribution.adapters.postgres import Database
 from attribution.adapters.redis import open_redis
 from attribution.domain.click_id import make_click_id
-from attribution.domain.clicks import CLASS_BYTE, AgentClass, Channel, pack_link, pack_record
+from attribution.domain.clicks import AgentClass, Channel, Device, pack_agent, pack_link, pack_record
 from attribution.entrypoints.journals import Journals
 from attribution.redirect.recorder import ClickRecorder
 from attribution.settings import Settings
@@ -30,6 +30,7 @@ _GROUP = 500
 _SAMPLE_S = 0.25
 _SETTLED_S = 5.0
 _LINK = pack_link(1, 1, 1, None, None, Channel.INSTAGRAM)
+_AGENT = pack_agent(AgentClass.BROWSER, Device.MOBILE)
 _TEXTS = (b"visitor_0123456789abcd", b"198.51.100.0", b"l.instagram.com", b"", b"", b"", b"", b"")
 
 
@@ -53,7 +54,7 @@ def records(clicks: int, rate: int) -> Iterator[bytes]:
     first_us = time.time_ns() // 1000 - clicks * step_us
     for number in range(clicks):
         click_id = make_click_id(first_us + number * step_us, os.urandom(8))
-        yield pack_record(click_id, _LINK, CLASS_BYTE[AgentClass.BROWSER], _TEXTS)
+        yield pack_record(click_id, _LINK, _AGENT, b"DE", _TEXTS)
 
 
 async def record_all(recorder: ClickRecorder, clicks: int, rate: int = RATE) -> None:

@@ -30,7 +30,7 @@ from attribution.adapters.click_table import ClickTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import Rollups
 from attribution.domain.click_id import make_click_id
-from attribution.domain.clicks import CLASS_BYTE, AgentClass, Channel, pack_link, pack_record
+from attribution.domain.clicks import NO_COUNTRY, AgentClass, Channel, Device, pack_agent, pack_link, pack_record
 from attribution.ingest.roller import RollerPolicy
 from attribution.journal import Batch, Position, frame, records_by_heads
 from attribution.settings import Settings
@@ -55,6 +55,8 @@ _WAITING = 1
 _FIRST_US = 1_794_000_000_000_000
 _CLICK_EVERY_US = 20
 _REFERRERS = (b"", b"l.instagram.com", b"www.instagram.com", b"t.co", b"www.youtube.com", b"www.tiktok.com")
+_DEVICES = (Device.MOBILE,) * 14 + (Device.TABLET,) + (Device.DESKTOP,) * 4
+_COUNTRIES = (b"DE",) * 9 + (b"US",) * 3 + (b"AT", b"CH", b"FR", b"GB", b"ES", b"IT", b"NL", NO_COUNTRY)
 _EMPTY_TABLES = "TRUNCATE clicks, click_deltas, journal_progress, journal_arrivals, dead_letters, credit_queue"
 
 
@@ -240,14 +242,15 @@ def _frames() -> Iterator[bytes]:
     rng = random.Random(1)
     links = [pack_link(1, 1 + n, 1 + n % 5000, None, None, Channel.INSTAGRAM) for n in range(LINKS)]
     visitors = [base64.urlsafe_b64encode(rng.randbytes(16)).rstrip(b"=") for _ in range(VISITORS)]
-    classes = [CLASS_BYTE[AgentClass.BROWSER]] * 19 + [CLASS_BYTE[AgentClass.SOCIAL_PREVIEW]]
+    agents = [pack_agent(AgentClass.BROWSER, device) for device in _DEVICES]
+    agents.append(pack_agent(AgentClass.SOCIAL_PREVIEW, Device.OTHER))
     for number in range(CLICKS):
         click_id = make_click_id(_FIRST_US + number * _CLICK_EVERY_US, rng.randbytes(8))
         visitor = rng.choice(visitors) if rng.random() < 0.7 else b""
         address = b"%d.%d.%d.0" % (rng.randrange(1, 224), rng.randrange(256), rng.randrange(256))
         sub = b"%x" % rng.getrandbits(64) if rng.random() < 0.2 else b""
         texts = (visitor, address, rng.choice(_REFERRERS), sub, b"", b"", b"", b"")
-        yield frame(pack_record(click_id, rng.choice(links), rng.choice(classes), texts))
+        yield frame(pack_record(click_id, rng.choice(links), rng.choice(agents), rng.choice(_COUNTRIES), texts))
 
 
 async def _redirects(servers: Backend, seconds: int) -> float:

@@ -1,6 +1,7 @@
 """The pure redirect with keys and randomness of the tests."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -11,11 +12,12 @@ from attribution.domain.clicks import Channel, Click, unpack_click
 from attribution.domain.ids import InfluencerId, LinkId, ProgramId
 from attribution.domain.instants import to_us
 from attribution.domain.links import ForwardQuery, Link
-from attribution.redirect.address import AddressKeeper
+from attribution.redirect.address import Address, AddressKeeper
 from attribution.redirect.agents import AgentClassifier
 from attribution.redirect.answer import Answer
 from attribution.redirect.answerer import Answerer
 from attribution.redirect.compiled_link import compile_link
+from attribution.redirect.countries import no_country
 from attribution.redirect.tap import TapReader
 from attribution.redirect.visitor import RandomPool
 from attribution.settings import IpStorage
@@ -48,8 +50,13 @@ def tap_reader() -> TapReader:
     return TapReader(classifier())
 
 
-def make_answerer(*, trusted_proxies: int = 0, ip_storage: IpStorage = IpStorage.TRUNCATED) -> Answerer:
-    addresses = AddressKeeper(ip_storage, b"a" * 32)
+def make_answerer(
+    *,
+    trusted_proxies: int = 0,
+    ip_storage: IpStorage = IpStorage.TRUNCATED,
+    country: Callable[[Address], bytes] = no_country,
+) -> Answerer:
+    addresses = AddressKeeper(ip_storage, b"a" * 32, country)
     randomness = RandomPool(random.Random(1).randbytes)  # noqa: S311
     return Answerer(TOKENS, addresses, randomness, trusted_proxies=trusted_proxies)
 

@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(default=0, ge=0, le=16)
     """How many proxies of yours stand in front: hops of X-Forwarded-For that are believed."""
     ip_storage: IpStorage = IpStorage.TRUNCATED
+    geoip_file: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    """A file in MaxMind's format that tells the countries of addresses. Absent: clicks have none."""
     log_level: LogLevel = LogLevel.INFO
 
     link_cache_size: Positive = 200_000

@@ -15,7 +15,7 @@ from attribution.adapters.click_table import ClickTable, Committed, DeadLetter, 
 from attribution.adapters.journal_progress import JournalProgress
 from attribution.adapters.postgres import Database
 from attribution.domain.click_id import make_click_id
-from attribution.domain.clicks import AgentClass, Channel, Click
+from attribution.domain.clicks import AgentClass, Channel, Click, Device
 from attribution.domain.ids import CampaignId, InfluencerId, LinkId, PostId, ProgramId
 from attribution.domain.instants import from_us, to_us
 from attribution.errors import RejectedRowsError
@@ -58,14 +58,14 @@ async def count(database: Database) -> int:
 async def test_a_click_is_stored_with_all_it_says(database: Database, table: ClickTable) -> None:
     full = click(
         1, influencer_id=InfluencerId(2), campaign_id=CampaignId(3), post_id=PostId(4), channel=Channel.X,
-        agent_class=AgentClass.SOCIAL_PREVIEW, ip="203.0.113.0", referrer_host="t.co",
-        subs=("a", None, "é", None, "e"),
+        agent_class=AgentClass.SOCIAL_PREVIEW, device=Device.TABLET, country="AT", ip="203.0.113.0",
+        referrer_host="t.co", subs=("a", None, "é", None, "e"),
     )  # fmt: skip
     await table.store(batch_of([full]), [], [])
     assert await fetch(database, "SELECT * FROM clicks") == [
         (
             1, from_us(NOON_US), UUID(bytes=full.click_id), 5, 2, 3, 4, "x", True, "social-preview", "v",
-            "203.0.113.0", "t.co", "a", None, "é", None, "e", None, None,
+            "203.0.113.0", "t.co", "a", None, "é", None, "e", "AT", "tablet",
         )
     ]  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.properties.test_click_records import version_1
 from tests.support.pipeline import (
     Pipeline,
     append,
@@ -21,9 +22,11 @@ from tests.support.pipeline import (
 )
 from tests.support.waiting import eventually
 
+from attribution.adapters.click_rows import ClickBatch
 from attribution.adapters.click_stream import GROUP, Entry, stream_key
+from attribution.adapters.click_table import DeadLetter
 from attribution.domain.click_id import make_click_id
-from attribution.domain.clicks import Click, pack_click
+from attribution.domain.clicks import Click, Device, pack_click
 from attribution.domain.instants import from_us
 from attribution.entrypoints.dead_letters import drop, list_dead_letters, replay
 from attribution.errors import AttributionError
@@ -86,7 +89,10 @@ async def test_entries_are_deleted_and_acknowledged_only_after_the_commit(
 
 
 async def test_a_click_is_a_row_with_all_that_its_record_said(pipeline: Pipeline, journal: Journal) -> None:
-    click = make_click(visitor_id="v1", ip="203.0.113.0", referrer_host="t.co", subs=("a", None, "c", None, "é"))
+    click = make_click(
+        visitor_id="v1", ip="203.0.113.0", referrer_host="t.co", subs=("a", None, "c", None, "é"),
+        device=Device.DESKTOP, country="CH",
+    )  # fmt: skip
     await ship(pipeline, journal, [click])
     async with pipeline.consuming():
         await eventually(pipeline.stored)
@@ -111,8 +117,8 @@ async def test_a_click_is_a_row_with_all_that_its_record_said(pipeline: Pipeline
         "sub3": "c",
         "sub4": None,
         "sub5": "é",
-        "country": None,
-        "device": None,
+        "country": "CH",
+        "device": "desktop",
     }
 
 
@@ -242,6 +248,25 @@ async def test_a_consumer_stops_above_the_share_of_bad_records_and_keeps_them(
     async with pipeline.consuming():
         await eventually(lambda: all_done(pipeline))
     assert len(await pipeline.dead_letters()) == 7
+
+
+async def test_clicks_of_the_last_release_are_taken_in(pipeline: Pipeline, journal: Journal) -> None:
+    """From journals, the stream and the dead letters, beside a bad record and today's, with their deltas."""
+    old, dead, now = make_click(), make_click(), make_click(device=Device.MOBILE, country="DE")
+    letter = DeadLetter("malformed_click", "record version 1", version_1(pack_click(dead)), None, None)
+    await pipeline.table.store(ClickBatch(), [letter], [])
+    await ship_bytes(pipeline, journal, frame(version_1(pack_click(old))) + frame(b"\x09 bad"))
+    await ship(pipeline, journal, [now])
+    async with pipeline.consuming():
+        await eventually(lambda: all_done(pipeline))
+    await replay(pipeline.settings, None)
+    assert await pipeline.stored() == ids([old, dead, now])
+    assert [data for _, data in await pipeline.dead_letters()] == [b"\x09 bad"]
+    async with pipeline.database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT device, country, sum(clicks) FROM click_deltas GROUP BY 1, 2 ORDER BY 1"
+        )
+    assert [tuple(row) for row in rows] == [("mobile", "DE", 1), (None, None, 2)]
 
 
 async def test_a_flushed_stream_gets_its_group_again(pipeline: Pipeline, journal: Journal) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest_asyncio
 from tests.support.batches import batch_of
+from tests.support.facts import dressed
 from tests.support.worlds import found_program, random_world, stored_click
 
 from attribution.adapters.click_table import ClickTable
@@ -37,7 +38,7 @@ async def clicks(database: Database) -> list[Click]:
     world = random_world(3).world
     async with database.connection() as connection:
         await found_program(connection, PROGRAM, world, timezone="Africa/Cairo")
-    return [stored_click(PROGRAM, click, world) for click in world.clicks]
+    return [dressed(stored_click(PROGRAM, click, world)) for click in world.clicks]
 
 
 async def number(database: Database, sql: str) -> int:

@@ -23,6 +23,9 @@ WRONG = (
     ("week", "2026-11-10"),
     ("hour", "5"),
     ("channel", "foo"),
+    ("country", "Germany"),
+    ("country", "de"),
+    ("device", "phone"),
     ("influencer", "abc"),
     ("link", "1,-1"),
     ("group_by", "planet"),
@@ -109,7 +112,7 @@ async def test_another_model_divides_the_same_revenue_otherwise(api: Api) -> Non
         link = await api.make("links", destination="https://shop.example/", influencer_id=influencer["id"])
         click = Click(
             ClickId(make_click_id(to_us(moment), bytes(8))), ProgramId(1), LinkId(int(link["id"])),
-            InfluencerId(int(influencer["id"])), None, None, None, AgentClass.BROWSER, "v",
+            InfluencerId(int(influencer["id"])), None, None, None, AgentClass.BROWSER, visitor_id="v",
         )  # fmt: skip
         await ClickTable(api.database).store(batch_of([click]), [], [])
     order = {

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.properties.test_click_records import CLICK, CLICKS
+from tests.properties.test_click_records import CLICK, CLICKS, version_1
 
 from attribution.adapters.click_rows import COLUMNS, ClickBatch, copy_row
 from attribution.domain.click_id import make_click_id
@@ -41,6 +41,8 @@ def fields_said_by(click: Click) -> list[bytes | None]:
         text(click.channel and click.channel.value),
         bytes([click.agent_class.is_bot]),
         text(click.agent_class.value),
+        text(click.device and click.device.value),
+        text(click.country),
         *(text(value) for value in (click.visitor_id, click.ip, click.referrer_host, *click.subs)),
     ]
 
@@ -87,7 +89,7 @@ def test_a_click_out_of_this_century_is_refused(click: Click) -> None:
     assert refusal(pack_click(click)) == refusal_of_click(pack_click(click))
 
 
-@given(st.binary(max_size=120) | st.binary(max_size=120).map(lambda rest: b"\x01" + rest))
+@given(st.binary(max_size=120) | st.binary(max_size=120).map(lambda rest: b"\x02" + rest))
 def test_any_bytes_are_a_row_or_refused_for_the_reason_that_no_click_is_in_them(record: bytes) -> None:
     assert refusal(record) == refusal_of_click(record)
 
@@ -99,7 +101,7 @@ def test_a_changed_byte_is_a_row_or_refused_for_its_reason(click: Click, data: s
     assert refusal(bytes(record)) == refusal_of_click(bytes(record))
 
 
-@pytest.mark.parametrize("size", [0, 1, 58, 59, 60, 66])
+@pytest.mark.parametrize("size", [0, 1, 61, 62, 63, 69])
 def test_a_record_cut_short_is_refused_for_its_reason(size: int) -> None:
     record = pack_click(NOW)[:size]
     assert refusal(record) is not None
@@ -120,3 +122,10 @@ def test_a_batch_takes_nothing_when_it_refuses_one() -> None:
     with pytest.raises(MalformedClickError):
         batch.extend([pack_click(NOW), b"\x09"])
     assert len(batch.records) == len(batch.rows) == 1
+
+
+@given(st.lists(CLICKS_OF_NOW, max_size=4), st.lists(CLICKS_OF_NOW, max_size=4))
+def test_a_batch_takes_the_last_releases_records_as_todays(old: list[Click], new: list[Click]) -> None:
+    plain = [pack_click(replace(click, device=None, country=None)) for click in old]
+    rest = [pack_click(click) for click in new]
+    assert ClickBatch.of([*map(version_1, plain), *rest]) == ClickBatch.of([*plain, *rest])

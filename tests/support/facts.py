@@ -2,10 +2,12 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from attribution.domain.clicks import Click, Device
 
 from .worlds import CAMPAIGNS, HOUR, INFLUENCERS, POSTS, SPAN_HOURS, START, instant
 
@@ -197,11 +199,12 @@ async def store_plans(connection: "Connection", program: int, plans: Sequence[Pl
     )  # fmt: skip
 
 
-async def dress_clicks(connection: "Connection", program: int) -> None:
-    """Their rollups must be made anew."""
-    clicks = await connection.fetch("SELECT click_id, clicked_at FROM clicks WHERE program_id = $1", program)
-    await connection.executemany(
-        "UPDATE clicks SET country = $4, device = $5, sub1 = $6"
-        " WHERE program_id = $1 AND clicked_at = $2 AND click_id = $3",
-        [(program, row["clicked_at"], row["click_id"], *dress(row["click_id"].bytes).values()) for row in clicks],
+def dressed(click: Click) -> Click:
+    wears = dress(click.click_id)
+    device = wears["device"]
+    return replace(
+        click,
+        country=wears["country"],
+        device=None if device is None else Device(device),
+        subs=(wears["sub1"], *click.subs[1:]),
     )

@@ -50,39 +50,40 @@ def test_the_corpus_is_large_enough() -> None:
 @pytest.mark.parametrize("agent", IN_APP)
 def test_in_app_browsers_are_people(agents: AgentClassifier, agent: str) -> None:
     """A follower's in-app browser is never taken for a bot."""
-    assert agents.classify(agent.encode()) is AgentClass.BROWSER
+    assert agents.classify(agent.encode()).agent_class is AgentClass.BROWSER
 
 
 @pytest.mark.parametrize("agent", PREVIEWS)
 def test_link_previews_are_bots(agents: AgentClassifier, agent: str) -> None:
     """What fetches a link to show its preview is no tap."""
-    assert agents.classify(agent.encode()).is_bot
+    assert agents.classify(agent.encode()).agent_class.is_bot
 
 
 @pytest.mark.parametrize("agent", LIBRARIES)
 def test_http_libraries_are_bots(agents: AgentClassifier, agent: str) -> None:
     """Programs are told by their libraries' names."""
-    assert agents.classify(agent.encode()) is AgentClass.HTTP_LIBRARY
+    assert agents.classify(agent.encode()).agent_class is AgentClass.HTTP_LIBRARY
 
 
 @pytest.mark.parametrize("agent", ["Mozilla/5.0 (compatible; Unheard-Of/1.0; +https://unheard.of)", "acmebot/2.1"])
 def test_bots_that_say_so_are_bots(agents: AgentClassifier, agent: str) -> None:
     """A bot that nobody listed is still one when it names itself so."""
-    assert agents.classify(agent.encode()) is AgentClass.OTHER_BOT
+    assert agents.classify(agent.encode()).agent_class is AgentClass.OTHER_BOT
 
 
 def test_the_packages_own_agents_are_bots(agents: AgentClassifier) -> None:
     """Each agent that the package lists is a bot, but for the in-app browsers among them."""
     listed = {agent for crawler in CRAWLER_USER_AGENTS_DATA for agent in crawler["instances"]}
-    missed = {agent for agent in listed if not agents.classify(agent.encode()).is_bot}
+    missed = {agent for agent in listed if not agents.classify(agent.encode()).agent_class.is_bot}
     assert missed - set(IN_APP) == set()
 
 
 def test_the_first_tag_is_the_class(agents: AgentClassifier) -> None:
     """A bot's class is its first tag in the package."""
-    assert agents.classify(b"Googlebot/2.1 (+http://www.google.com/bot.html)") is AgentClass.SEARCH_ENGINE
+    assert agents.classify(b"Googlebot/2.1 (+http://www.google.com/bot.html)").agent_class is AgentClass.SEARCH_ENGINE
     assert (
-        agents.classify(b"Mozilla/5.0 (compatible; GPTBot/1.1; +https://openai.com/gptbot)") is AgentClass.AI_CRAWLER
+        agents.classify(b"Mozilla/5.0 (compatible; GPTBot/1.1; +https://openai.com/gptbot)").agent_class
+        is AgentClass.AI_CRAWLER
     )
 
 
@@ -90,22 +91,23 @@ def test_the_first_tag_is_the_class(agents: AgentClassifier) -> None:
 def test_no_agent_is_a_person(agents: AgentClassifier, agent: bytes | None) -> None:
     """No or an empty User-Agent is human, class `unknown`."""
     found = agents.classify(agent)
-    assert found is AgentClass.UNKNOWN
-    assert not found.is_bot
+    assert found.agent_class is AgentClass.UNKNOWN
+    assert found.device is None
+    assert not found.agent_class.is_bot
 
 
 def test_a_huge_agent_is_read_from_its_start_and_not_kept(agents: AgentClassifier) -> None:
     """An over-long agent costs a bounded look and no memory."""
     before = len(agents._cache)
-    assert agents.classify(b"Twitterbot/1.0 " + b"x" * 1_000_000).is_bot
-    assert not agents.classify(b"x" * 1_000_000 + b"Twitterbot/1.0").is_bot
+    assert agents.classify(b"Twitterbot/1.0 " + b"x" * 1_000_000).agent_class.is_bot
+    assert not agents.classify(b"x" * 1_000_000 + b"Twitterbot/1.0").agent_class.is_bot
     assert len(agents._cache) == before
 
 
 def test_an_agent_of_other_bytes_is_read_as_they_are(agents: AgentClassifier) -> None:
     """Bytes that are no UTF-8 make no error."""
-    assert agents.classify(b"\xff\xfe\x00\x80") is AgentClass.BROWSER
-    assert agents.classify(b"\xff\xfe Twitterbot/1.0").is_bot
+    assert agents.classify(b"\xff\xfe\x00\x80").agent_class is AgentClass.BROWSER
+    assert agents.classify(b"\xff\xfe Twitterbot/1.0").agent_class.is_bot
 
 
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +117,7 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(100_000):
         agents.classify(b"agent %d" % number)
     assert len(agents._cache) <= 2 * 8192
-    assert agents.classify(b"agent 99997") is AgentClass.SEO
+    assert agents.classify(b"agent 99997").agent_class is AgentClass.SEO
 
 
 @pytest.mark.parametrize("crawlers", [[], [{"pattern": "Googlebot", "tags": ["search-engine"]}]])
@@ -128,4 +130,4 @@ def test_a_list_that_is_not_there_stops_the_start(crawlers: list[dict[str, objec
 def test_patterns_without_a_known_tag_are_other_bots() -> None:
     """A tag that we do not know yet does not stop the start."""
     crawlers = [{"pattern": f"crawler{number:04}", "tags": ["novelty"]} for number in range(1000)]
-    assert AgentClassifier(crawlers).classify(b"crawler0999") is AgentClass.OTHER_BOT
+    assert AgentClassifier(crawlers).classify(b"crawler0999").agent_class is AgentClass.OTHER_BOT

@@ -4,8 +4,9 @@ import pytest
 from tests.redirecting import BOT, BROWSER, ask, make_answerer, make_link, tap_reader
 
 from attribution.domain.clicks import AgentClass
-from attribution.redirect.address import AddressKeeper
+from attribution.redirect.address import NO_ADDRESS, AddressKeeper
 from attribution.redirect.bounded import BoundedCache
+from attribution.redirect.countries import no_country
 from attribution.redirect.tap import Tap
 from attribution.redirect.visitor import RandomPool, new_visitor
 from attribution.settings import IpStorage
@@ -100,6 +101,10 @@ def test_client_address(forwarded_for: list[bytes], hops: int, address: str) -> 
     assert asked.click.ip == address.rpartition(".")[0] + ".0"
 
 
+def keeper_of(mode: IpStorage, key: bytes = KEY) -> AddressKeeper:
+    return AddressKeeper(mode, key, no_country)
+
+
 @pytest.mark.parametrize(
     ("address", "kept"),
     [
@@ -120,16 +125,16 @@ def test_client_address(forwarded_for: list[bytes], hops: int, address: str) -> 
 )
 def test_truncated_addresses(address: str | None, kept: bytes) -> None:
     """A /24 of IPv4 and a /48 of IPv6 is kept; garbage is nothing."""
-    assert AddressKeeper(IpStorage.TRUNCATED, KEY).keep(address) == kept
+    assert keeper_of(IpStorage.TRUNCATED).keep(address).text == kept
 
 
 def test_hashed_addresses() -> None:
     """A keyed hash: the same for the same address however written, another under another key."""
-    keeper = AddressKeeper(IpStorage.HASHED, KEY)
+    keeper = keeper_of(IpStorage.HASHED)
     assert keeper.keep("203.0.113.77") == keeper.keep("[::ffff:203.0.113.77]:80") != keeper.keep("203.0.113.78")
-    assert len(keeper.keep("203.0.113.77")) == 16
-    assert keeper.keep("203.0.113.77") != AddressKeeper(IpStorage.HASHED, b"x" * 32).keep("203.0.113.77")
-    assert keeper.keep("garbage") == b""
+    assert len(keeper.keep("203.0.113.77").text) == 16
+    assert keeper.keep("203.0.113.77") != keeper_of(IpStorage.HASHED, b"x" * 32).keep("203.0.113.77")
+    assert keeper.keep("garbage") == NO_ADDRESS
 
 
 def test_no_addresses() -> None:
@@ -146,7 +151,7 @@ def test_forwarded_address_is_recorded() -> None:
 
 def test_address_cache_is_bounded() -> None:
     """Any number of addresses leaves a bounded cache."""
-    keeper = AddressKeeper(IpStorage.TRUNCATED, KEY)
+    keeper = keeper_of(IpStorage.TRUNCATED)
     for number in range(40_000):
         keeper.keep(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
     assert len(keeper._cache) <= 2 * 8192
@@ -194,5 +199,7 @@ def test_new_visitors_are_url_safe() -> None:
 
 def test_user_agent_absent_or_twice() -> None:
     """The first User-Agent counts, and none at all is a human of unknown class."""
-    assert tap_with().said.agent_class is AgentClass.UNKNOWN
-    assert tap_with((b"user-agent", BOT), (b"user-agent", BROWSER)).said.agent_class is AgentClass.SOCIAL_PREVIEW
+    assert tap_with().said.agent.agent_class is AgentClass.UNKNOWN
+    assert (
+        tap_with((b"user-agent", BOT), (b"user-agent", BROWSER)).said.agent.agent_class is AgentClass.SOCIAL_PREVIEW
+    )

@@ -12,14 +12,17 @@ from struct import Struct, error
 from typing import Self
 
 from attribution.domain.clicks import (
+    CLASSES,
+    DEVICES,
     HEAD_SIZE,
-    LINK_AND_CLASS,
+    LINK_AND_AUDIENCE,
     RECORD_VERSION,
     SUB_COUNT,
-    AgentClass,
     Channel,
     MalformedClickError,
+    country_in,
     record_time_us,
+    renewed,
     unpack_click,
 )
 from attribution.domain.instants import to_us
@@ -27,10 +30,12 @@ from attribution.domain.quarters import QUARTER_US, quarter_of
 
 COLUMNS = (
     "program_id", "clicked_at", "click_id", "link_id", "influencer_id", "campaign_id", "post_id", "channel",
-    "is_bot", "agent_class", "visitor_id", "ip", "referrer_host", "sub1", "sub2", "sub3", "sub4", "sub5",
+    "is_bot", "agent_class", "device", "country", "visitor_id", "ip", "referrer_host",
+    "sub1", "sub2", "sub3", "sub4", "sub5",
 )  # fmt: skip
 DELTA_COLUMNS = (
-    "program_id", "at", "link_id", "influencer_id", "campaign_id", "post_id", "channel", "clicks", "bot_clicks",
+    "program_id", "at", "link_id", "influencer_id", "campaign_id", "post_id", "channel", "device", "country",
+    "clicks", "bot_clicks",
 )  # fmt: skip
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
@@ -45,8 +50,8 @@ _ROW_BEGIN, _DELTA_BEGIN = (len(columns).to_bytes(2, "big") + _ID_LENGTH for col
 _FIRST_US = to_us(datetime(2000, 1, 1, tzinfo=UTC))
 _LAST_US = to_us(datetime(2100, 1, 1, tzinfo=UTC)) - 1
 
-_HEAD = Struct(">BQ8s8s8s8s8s8sBB")
-_LINK_AND_CLASS = Struct(">8s8s8s8s8sBB")
+_HEAD = Struct(">BQ8s8s8s8s8s8sB4s")
+_LINK_AND_AUDIENCE = Struct(">8s8s8s8s8sB4s")
 _TIME_AND_ID = Struct(">iqiQ8s")
 _ID_FIELD = Struct(">iq")
 _COUNTS = Struct(">iiii")
@@ -67,12 +72,29 @@ def _text(text: bytes) -> bytes:
     return _LENGTHS[len(text)] + text
 
 
-def _class_fields(agent_class: AgentClass) -> bytes:
-    return _pack_length(1) + bytes([agent_class.is_bot]) + _text(agent_class.value.encode())
+@dataclass(frozen=True, slots=True)
+class _Audience:
+    """Who clicked, as class, device and country of a record say it."""
+
+    is_bot: bool
+    fields: bytes
+    """`is_bot` to `country`."""
+    delta_fields: bytes
+    """`device` and `country`."""
 
 
-_CLASS_FIELDS = tuple(_class_fields(agent_class) for agent_class in AgentClass)
-_IS_BOT = tuple(agent_class.is_bot for agent_class in AgentClass)
+class _Audiences(dict[bytes, _Audience]):
+    """By those bytes of a record, of which there are few. Raises IndexError, `MalformedClickError`."""
+
+    def __missing__(self, said: bytes) -> _Audience:
+        agent_class, device, country = CLASSES[said[0]], DEVICES[said[1]], country_in(said[2:])
+        class_fields = _pack_length(1) + bytes([agent_class.is_bot]) + _text(agent_class.value.encode())
+        where = _text(device.value.encode() if device else b"") + _text((country or "").encode())
+        self[said] = _Audience(agent_class.is_bot, class_fields + where, where)
+        return self[said]
+
+
+_AUDIENCES = _Audiences()
 _CHANNEL_FIELDS = (_NULL, *(_text(channel.value.encode()) for channel in Channel))
 _NO_SUBS, _NO_SUB_FIELDS = b"\0" * (SUB_COUNT - 1), _NULL * SUB_COUNT
 
@@ -97,7 +119,7 @@ def _sub_fields(subs: bytes) -> bytes:
 def copy_row(record: bytes) -> bytes:
     """The row of a record. Rows sort by `clicks`' primary key. Raises `MalformedClickError` with the reason."""
     try:
-        version, clicked_at_us, unique, program, link, influencer, campaign, post, channel, class_byte = (
+        version, clicked_at_us, unique, program, link, influencer, campaign, post, channel, audience = (
             _HEAD.unpack_from(record)
         )
         texts = record[HEAD_SIZE:]
@@ -114,7 +136,7 @@ def copy_row(record: bytes) -> bytes:
             program,
             _TIME_AND_ID.pack(8, clicked_at_us - _FIRST_US, 16, clicked_at_us, unique),
             _link_fields(link, influencer, campaign, post, channel),
-            _CLASS_FIELDS[class_byte],
+            _AUDIENCES[audience].fields,
             _LENGTHS[len(visitor)],
             visitor,
             _LENGTHS[len(ip)],
@@ -129,14 +151,14 @@ def copy_row(record: bytes) -> bytes:
 
 
 def delta_rows(records: Sequence[bytes]) -> list[bytes]:
-    """What clicks, each of them new, add to the rollups: counted by link, class and quarter of an hour.
+    """What clicks, each of them new, add to the rollups: counted by link, audience and quarter of an hour.
 
     No time zone has finer offsets, so every local hour, day and month is made of such quarters.
     """
     return [
         _delta_row(quarter, what, count)
         for quarter, of_quarter in _by_quarter(records).items()
-        for what, count in Counter([record[LINK_AND_CLASS] for record in of_quarter]).items()
+        for what, count in Counter([record[LINK_AND_AUDIENCE] for record in of_quarter]).items()
     ]
 
 
@@ -154,20 +176,22 @@ def _by_quarter(records: Sequence[bytes]) -> Mapping[int, Sequence[bytes]]:
 
 
 def _delta_row(quarter: int, what: bytes, count: int) -> bytes:
-    program, link, influencer, campaign, post, channel, class_byte = _LINK_AND_CLASS.unpack(what)
-    counts = (0, count) if _IS_BOT[class_byte] else (count, 0)
+    program, link, influencer, campaign, post, channel, said = _LINK_AND_AUDIENCE.unpack(what)
+    audience = _AUDIENCES[said]
+    counts = (0, count) if audience.is_bot else (count, 0)
     return b"".join((
         _DELTA_BEGIN,
         program,
         _ID_FIELD.pack(8, quarter * QUARTER_US - _FIRST_US),
         _link_fields(link, influencer, campaign, post, channel),
+        audience.delta_fields,
         _COUNTS.pack(4, counts[0], 4, counts[1]),
     ))  # fmt: skip
 
 
 @dataclass(slots=True)
 class ClickBatch:
-    """Clicks in columns: `records[n]` is what travelled, `rows[n]` what COPY takes."""
+    """Clicks in columns: `records[n]` is what travelled, of today's version, `rows[n]` what COPY takes."""
 
     records: list[bytes] = field(default_factory=list)
     rows: list[bytes] = field(default_factory=list)
@@ -181,7 +205,12 @@ class ClickBatch:
 
     def extend(self, records: Sequence[bytes]) -> None:
         """By all of them, or raises `MalformedClickError` and stays as it was."""
-        self.rows += [copy_row(record) for record in records]
+        try:
+            rows = [copy_row(record) for record in records]
+        except MalformedClickError:
+            records = [renewed(record) for record in records]
+            rows = [copy_row(record) for record in records]
+        self.rows += rows
         self.records += records
 
     def __len__(self) -> int:

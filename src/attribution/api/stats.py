@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from attribution.adapters.stats_sql import NONE
-from attribution.domain.clicks import Channel
+from attribution.domain.clicks import Channel, Device, country_in
 from attribution.domain.measures import IDS, By, Dimension
 from attribution.domain.models import Model
 from attribution.domain.periods import Grain, bucket_start
@@ -131,6 +131,14 @@ def _channel(text: str, _: ZoneInfo) -> str:
     return Channel(text).value
 
 
+def _device(text: str, _: ZoneInfo) -> str:
+    return Device(text).value
+
+
+def _country(text: str, _: ZoneInfo) -> str | None:
+    return country_in(text.encode())
+
+
 def _id(text: str, _: ZoneInfo) -> int:
     value = object_id(text)
     if value is None:
@@ -189,8 +197,8 @@ _VALUES: Mapping[Dimension, tuple[Callable[[str, ZoneInfo], Any], str]] = {
     Dimension.CONVERSION_TYPE: (_identifier, "a conversion type"),
     Dimension.NEW_OR_RETURNING: (_customers, "`new` or `returning`"),
     Dimension.CONTENT_TYPE: (_text, "a type of content"),
-    Dimension.COUNTRY: (_text, "a country's code"),
-    Dimension.DEVICE: (_text, "a kind of device"),
+    Dimension.COUNTRY: (_country, "a country's code like DE"),
+    Dimension.DEVICE: (_device, "`mobile`, `tablet`, `desktop` or `other`"),
     Dimension.MONTH: (_month, "a month like 2026-11"),
     Dimension.WEEK: (_week, "a Monday like 2026-11-16"),
     Dimension.DAY: (_day, "a day like 2026-11-20"),

@@ -1,9 +1,11 @@
 """A click as it travels: from the redirect through journal and stream to the consumer.
 
-Record, version 1 (big-endian; ids 0 for none):
+Record, version 2 (big-endian; ids, device and country 0 for none):
 
     version (1) | click id (16) | program, link, influencer, campaign, post (8 each) | channel (1) | class (1)
-    | visitor NUL ip NUL referrer_host NUL sub1 NUL .. NUL sub5, UTF-8, empty for none
+    | device (1) | country (2) | visitor NUL ip NUL referrer_host NUL sub1 NUL .. NUL sub5, UTF-8, empty for none
+
+Version 1 had no device and no country.
 """
 
 import re
@@ -21,15 +23,20 @@ from .instants import to_us
 SUB_COUNT = 5
 SUB_MAX_LENGTH = 128
 VISITOR_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-RECORD_VERSION = 1
-_HEAD = Struct(">B16s41sB")
+RECORD_VERSION = 2
+_HEAD = Struct(">B16s41sBB2s")
 HEAD_SIZE = _HEAD.size
 """Of a record, in bytes: the texts follow."""
 # Places in a record, for who handles many without an object for each.
-TIME, CLICK_ID, PROGRAM_ID, LINK_AND_CLASS = slice(1, 9), slice(1, 17), slice(17, 25), slice(17, 59)
+TIME, CLICK_ID, PROGRAM_ID, LINK_AND_AUDIENCE = slice(1, 9), slice(1, 17), slice(17, 25), slice(17, 62)
 _LINK_PART = Struct(">QQQQQB")
 _TEXTS = 3 + SUB_COUNT
 _LAST_ID = 2**63 - 1
+_VERSION_1, _HEAD_SIZE_1 = b"\x01", 59
+NO_COUNTRY = bytes(2)
+"""As a record has it."""
+COUNTRY = re.compile(rb"[A-Z]{2}")
+"""ISO 3166-1 alpha-2."""
 _LAST_US = to_us(datetime.max.replace(tzinfo=UTC))
 
 
@@ -71,11 +78,23 @@ class AgentClass(Enum):
         return self not in (AgentClass.BROWSER, AgentClass.UNKNOWN)
 
 
+class Device(Enum):
+    """What a user agent says it runs on. A tablet that says it is a computer, as iPads do, is a desktop."""
+
+    MOBILE = "mobile"
+    TABLET = "tablet"
+    DESKTOP = "desktop"
+    OTHER = "other"
+
+    # As `AgentClass`.
+    __hash__ = object.__hash__
+
+
 # The bytes of a record: append, never reorder.
 _CHANNELS: tuple[Channel | None, ...] = (None, *Channel)
-_CLASSES = tuple(AgentClass)
+CLASSES = tuple(AgentClass)
+DEVICES: tuple[Device | None, ...] = (None, *Device)
 _CHANNEL_BYTE = {channel: index for index, channel in enumerate(_CHANNELS)}
-CLASS_BYTE = {agent_class: bytes([index]) for index, agent_class in enumerate(_CLASSES)}
 
 
 class MalformedClickError(ValueError):
@@ -92,6 +111,8 @@ class Click:
     post_id: PostId | None
     channel: Channel | None
     agent_class: AgentClass
+    device: Device | None = None
+    country: str | None = None
     visitor_id: str | None = None
     ip: str | None = None
     referrer_host: str | None = None
@@ -142,9 +163,19 @@ def unpack_link(link_part: bytes) -> LinkPart:
     )
 
 
-def pack_record(click_id: bytes, link_part: bytes, class_byte: bytes, texts: Iterable[bytes]) -> bytes:
-    """`texts`: visitor, ip, referrer host, sub1 to sub5; without NUL, empty for none."""
-    return b"".join((b"\x01", click_id, link_part, class_byte, b"\0".join(texts)))
+def pack_agent(agent_class: AgentClass, device: Device | None) -> bytes:
+    """The part of a record that is the same for all clicks of a user agent."""
+    return bytes((CLASSES.index(agent_class), DEVICES.index(device)))
+
+
+def pack_record(
+    click_id: bytes, link_part: bytes, agent_part: bytes, country: bytes, texts: Iterable[bytes]
+) -> bytes:
+    """`country`: a code or `NO_COUNTRY`.
+
+    `texts`: visitor, ip, referrer host, sub1 to sub5; without NUL, empty for none.
+    """
+    return b"".join((b"\x02", click_id, link_part, agent_part, country, b"\0".join(texts)))
 
 
 def pack_click(click: Click) -> bytes:
@@ -152,7 +183,27 @@ def pack_click(click: Click) -> bytes:
         click.program_id, click.link_id, click.influencer_id, click.campaign_id, click.post_id, click.channel
     )
     texts = [(text or "").encode() for text in (click.visitor_id, click.ip, click.referrer_host, *click.subs)]
-    return pack_record(click.click_id, link_part, CLASS_BYTE[click.agent_class], texts)
+    country = click.country.encode() if click.country else NO_COUNTRY
+    return pack_record(click.click_id, link_part, pack_agent(click.agent_class, click.device), country, texts)
+
+
+def renewed(record: bytes) -> bytes:
+    """A record of version 1 as one of today's; other bytes as they are.
+
+    At an upgrade the last release's clicks may lie in a journal, the stream or the dead letters.
+    """
+    if not record.startswith(_VERSION_1):
+        return record
+    return b"".join((b"\x02", record[1:_HEAD_SIZE_1], bytes(HEAD_SIZE - _HEAD_SIZE_1), record[_HEAD_SIZE_1:]))
+
+
+def country_in(country: bytes) -> str | None:
+    """Of a record. Raises `MalformedClickError`."""
+    if country == NO_COUNTRY:
+        return None
+    if COUNTRY.fullmatch(country) is None:
+        raise MalformedClickError("a country without a code")
+    return country.decode()
 
 
 def visitor_in(record: bytes) -> str | None:
@@ -168,7 +219,7 @@ def record_time_us(record: bytes) -> int:
 def unpack_click(record: bytes) -> Click:
     """Raises `MalformedClickError` with the reason."""
     try:
-        version, click_id, link_part, agent_class = _HEAD.unpack_from(record)
+        version, click_id, link_part, agent_class, device, country = _HEAD.unpack_from(record)
         if version != RECORD_VERSION:
             raise MalformedClickError(f"record version {version}")
         texts = record[HEAD_SIZE:].decode().split("\0")
@@ -178,6 +229,16 @@ def unpack_click(record: bytes) -> Click:
             raise MalformedClickError("a time that no calendar has")
         visitor, ip, referrer_host, *subs = (text or None for text in texts)
         link = unpack_link(link_part)
-        return Click(ClickId(click_id), *link, _CLASSES[agent_class], visitor, ip, referrer_host, tuple(subs))
+        return Click(
+            ClickId(click_id),
+            *link,
+            CLASSES[agent_class],
+            DEVICES[device],
+            country_in(country),
+            visitor,
+            ip,
+            referrer_host,
+            tuple(subs),
+        )
     except (error, IndexError, UnicodeDecodeError) as cause:
         raise MalformedClickError(str(cause)) from cause

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from attribution.redirect.address import NO_ADDRESS
 from attribution.redirect.head import HeadReader, KnownHeads
 from attribution.redirect.lane import RedirectLane
 
@@ -317,7 +318,7 @@ class FastLaneProtocol(BoundedHttpProtocol):
         self._tap = lane.tap
         self._read = HeadReader(heads).read
         self._server_headers = server_headers
-        self._address = b""
+        self._address = NO_ADDRESS
         self._parser_has_it = False
         """Between the first byte that the general parser saw and the end of the answer to it."""
         self._awaiting = False

@@ -20,6 +20,7 @@ import uvloop
 from prometheus_client.multiprocess import mark_process_dead
 
 from attribution.errors import AttributionError, SettingsError
+from attribution.redirect.countries import Countries
 from attribution.settings import Settings
 
 from .lifeline import Lifeline, end_with_parent
@@ -33,6 +34,7 @@ _PORT_WAIT_S = 5.0
 
 
 def serve(settings: Settings) -> None:
+    require_countries(settings)
     asyncio.run(_serve(require_urls(settings)))
 
 
@@ -104,6 +106,12 @@ def require_urls(settings: Settings) -> Settings:
             )
         )
     return settings
+
+
+def require_countries(settings: Settings) -> None:
+    """Here, as a worker that can't start would be started again and again."""
+    if settings.geoip_file is not None:
+        Countries(settings.geoip_file).close()
 
 
 async def listen(settings: Settings) -> socket.socket:

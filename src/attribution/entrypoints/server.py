@@ -30,6 +30,7 @@ from attribution.domain.click_id import ClickTokens
 from attribution.redirect.address import AddressKeeper
 from attribution.redirect.agents import AgentClassifier
 from attribution.redirect.answerer import Answerer
+from attribution.redirect.countries import Countries, no_country
 from attribution.redirect.head import KnownHeads
 from attribution.redirect.importer import ClickImporter
 from attribution.redirect.lane import RedirectLane
@@ -116,7 +117,8 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> tuple[Appli
     await stack.enter_async_context(background(_warm_up(cache), "warm up links"))
 
     agents = AgentClassifier()
-    addresses = AddressKeeper(settings.ip_storage, keys[max(keys)])
+    country = stack.enter_context(Countries(settings.geoip_file)).country if settings.geoip_file else no_country
+    addresses = AddressKeeper(settings.ip_storage, keys[max(keys)], country)
     randomness = RandomPool(os.urandom)
     answerer = Answerer(tokens, addresses, randomness, trusted_proxies=settings.trusted_proxies)
     taps = TapReader(agents)

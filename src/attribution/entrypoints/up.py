@@ -13,7 +13,7 @@ from attribution.settings import Settings
 from .demo import seed_demo
 from .lifeline import Lifeline
 from .secrets import admin_key_path, load_admin_key, load_click_id_keys
-from .serve import ROLE_COMMAND, fresh_metrics, listen, role_environment, server_workers
+from .serve import ROLE_COMMAND, fresh_metrics, listen, require_countries, role_environment, server_workers
 from .supervisor import Child, Supervisor
 
 _POLL_S = 0.1
@@ -24,6 +24,7 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 def up(settings: Settings, *, demo: bool) -> None:
     load_click_id_keys(settings)
     load_admin_key(settings)
+    require_countries(settings)
     with _locked(settings.data_dir):
         asyncio.run(_up(settings, demo=demo))
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from attribution.adapters.click_rows import ClickBatch, copy_row
 from attribution.adapters.click_stream import Entry
 from attribution.adapters.click_table import Committed, DeadLetter, Source
-from attribution.domain.clicks import MalformedClickError, record_time_us
+from attribution.domain.clicks import MalformedClickError, record_time_us, renewed
 from attribution.domain.instants import to_us
 from attribution.journal import FRAME_HEAD, Corrupt, Position, records_by_heads, split_frames
 
@@ -118,7 +118,7 @@ def _letters(pieces: Sequence[bytes | Corrupt], journal_id: UUID, start: Positio
 def _refusal(record: bytes) -> str | None:
     """Why it is no row."""
     try:
-        copy_row(record)
+        copy_row(renewed(record))
     except MalformedClickError as error:
         return str(error)
     return None

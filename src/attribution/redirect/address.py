@@ -1,8 +1,11 @@
 """The client's address: whose word to take for it, and what of it may be kept."""
 
+from collections.abc import Callable
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final, NamedTuple
 
+from attribution.domain.clicks import NO_COUNTRY
 from attribution.settings import IpStorage
 
 from .bounded import BoundedCache
@@ -12,6 +15,19 @@ _LONGEST_ADDRESS = 64
 _V4_DROPPED_BITS = 8
 _V6_DROPPED_BITS = 80
 _HASH_BYTES = 8
+
+Address = IPv4Address | IPv6Address
+
+
+class KeptAddress(NamedTuple):
+    """What a click keeps of an address. `text`: ASCII, empty for nothing; `country`: as in a record."""
+
+    text: bytes
+    country: bytes
+
+
+NO_ADDRESS: Final = KeptAddress(b"", NO_COUNTRY)
+"""Of what is no address."""
 
 
 def forwarded_address(forwarded_for: bytes, trusted_hops: int) -> str | None:
@@ -24,18 +40,19 @@ def forwarded_address(forwarded_for: bytes, trusted_hops: int) -> str | None:
 
 
 class AddressKeeper:
-    """From an address as text to what is stored of it, as `IpStorage` says; nothing for garbage."""
+    """From an address as text to what is stored of it, as `IpStorage` says, and its country."""
 
-    def __init__(self, mode: IpStorage, key: bytes) -> None:
-        """`key`: up to 64 bytes, used by `IpStorage.HASHED` only."""
+    def __init__(self, mode: IpStorage, key: bytes, country: Callable[[Address], bytes]) -> None:
+        """`key`: up to 64 bytes, used by `IpStorage.HASHED` only; `country`: as in a record."""
         self._mode = mode
         self._key = key
-        self._cache: BoundedCache[str, bytes] = BoundedCache(_CACHE_CAPACITY)
+        self._country = country
+        self._cache: BoundedCache[str, KeptAddress] = BoundedCache(_CACHE_CAPACITY)
 
-    def keep(self, address: str | None) -> bytes:
-        """ASCII, empty for none."""
-        if not address or self._mode is IpStorage.NONE:
-            return b""
+    def keep(self, address: str | None) -> KeptAddress:
+        """`NO_ADDRESS` itself for none and for garbage."""
+        if not address:
+            return NO_ADDRESS
         kept = self._cache.get(address)
         if kept is None:
             kept = self._kept(address)
@@ -43,16 +60,19 @@ class AddressKeeper:
                 self._cache.put(address, kept)
         return kept
 
-    def _kept(self, text: str) -> bytes:
+    def _kept(self, text: str) -> KeptAddress:
         address = _parse(text)
-        if address is None:
+        return NO_ADDRESS if address is None else KeptAddress(self._stored(address), self._country(address))
+
+    def _stored(self, address: Address) -> bytes:
+        if self._mode is IpStorage.NONE:
             return b""
         if self._mode is IpStorage.HASHED:
             return blake2b(address.packed, key=self._key, digest_size=_HASH_BYTES).hexdigest().encode()
         return str(_truncated(address)).encode()
 
 
-def _parse(text: str) -> IPv4Address | IPv6Address | None:
+def _parse(text: str) -> Address | None:
     bare = text.strip()
     if bare.startswith("["):
         bare = bare[1:].partition("]")[0]
@@ -66,6 +86,6 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
     return mapped or address
 
 
-def _truncated(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def _truncated(address: Address) -> Address:
     dropped = _V4_DROPPED_BITS if isinstance(address, IPv4Address) else _V6_DROPPED_BITS
     return type(address)(int(address) >> dropped << dropped)

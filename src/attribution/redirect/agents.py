@@ -1,15 +1,19 @@
-"""Who asks, by user agent: the list of `crawler-user-agents`, narrowed where it takes followers for bots."""
+"""Who asks, and on what, by user agent.
+
+Bots are those of the list of `crawler-user-agents`, narrowed where it takes followers for bots.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
-from attribution.domain.clicks import AgentClass
+from attribution.domain.clicks import AgentClass, Device, pack_agent
 from attribution.errors import SettingsError
 
 from .bounded import BoundedCache
+from .devices import device_of
 
 _FEWEST_PATTERNS = 1000
 _LONGEST_CACHED = 1024
@@ -45,6 +49,21 @@ _ADDED: tuple[tuple[str, AgentClass], ...] = (
 _LITERAL = re.compile(r"(?:[^\\.^$*+?{}\[\]|()]|\\\W)+")
 
 
+class Agent(NamedTuple):
+    """What a user agent says of itself; `record_part`: the same as a click's record has it."""
+
+    agent_class: AgentClass
+    device: Device | None
+    record_part: bytes
+
+
+def _agent(agent_class: AgentClass, device: Device | None) -> Agent:
+    return Agent(agent_class, device, pack_agent(agent_class, device))
+
+
+NO_AGENT: Final = _agent(AgentClass.UNKNOWN, None)
+
+
 class AgentClassifier:
     def __init__(self, crawlers: Iterable[Mapping[str, Any]] = CRAWLER_USER_AGENTS_DATA) -> None:
         """Raises `SettingsError` when the list is not there: bots counted as people cost money."""
@@ -58,16 +77,16 @@ class AgentClassifier:
             (re.compile(text), kind) for text, kind in (*patterns, *_ADDED) if not _LITERAL.fullmatch(text)
         ]
         self._literals += [(_unescaped(text), kind) for text, kind in _ADDED if _LITERAL.fullmatch(text)]
-        self._cache: BoundedCache[bytes, AgentClass] = BoundedCache(_CACHE_CAPACITY)
+        self._cache: BoundedCache[bytes, Agent] = BoundedCache(_CACHE_CAPACITY)
 
-    def classify(self, user_agent: bytes | None) -> AgentClass:
+    def classify(self, user_agent: bytes | None) -> Agent:
         if not user_agent:
-            return AgentClass.UNKNOWN
+            return NO_AGENT
         return self._cache.get(user_agent) or self._match(user_agent)
 
-    def _match(self, user_agent: bytes) -> AgentClass:
+    def _match(self, user_agent: bytes) -> Agent:
         agent = user_agent[:_LONGEST_MATCHED].decode("latin-1").strip()
-        found = self._crawler(agent) or AgentClass.BROWSER if agent else AgentClass.UNKNOWN
+        found = _agent(self._crawler(agent) or AgentClass.BROWSER, device_of(agent)) if agent else NO_AGENT
         if len(user_agent) <= _LONGEST_CACHED:
             self._cache.put(user_agent, found)
         return found

@@ -1,9 +1,9 @@
 """From a tap and its link to the answer and the click's record: all of a redirect that needs no I/O."""
 
 from attribution.domain.click_id import ClickTokens, make_click_id
-from attribution.domain.clicks import CLASS_BYTE, pack_record
+from attribution.domain.clicks import pack_record
 
-from .address import AddressKeeper, forwarded_address
+from .address import NO_ADDRESS, AddressKeeper, KeptAddress, forwarded_address
 from .answer import Answer
 from .compiled_link import CompiledLink
 from .decision import CLICKS, Outcome, decide
@@ -25,10 +25,10 @@ class Answerer:
         self._randomness = randomness
         self._trusted_proxies = trusted_proxies
 
-    def kept_address(self, address: str | None) -> bytes:
+    def kept_address(self, address: str | None) -> KeptAddress:
         return self._addresses.keep(address)
 
-    def answer(self, tap: Tap, link: CompiledLink | None, address: bytes, now_us: int) -> Answer:
+    def answer(self, tap: Tap, link: CompiledLink | None, address: KeptAddress, now_us: int) -> Answer:
         """`link`: what the tap's slug names, None for nothing; `address`: what is kept of the other end's."""
         outcome = decide(tap, link, now_us)
         if link is None:
@@ -39,7 +39,7 @@ class Answerer:
             return Answer(outcome, location_of_look(link, tap.query))
         return Answer(outcome, link.fallback if outcome is Outcome.FALLBACK else None)
 
-    def _click(self, outcome: Outcome, tap: Tap, link: CompiledLink, address: bytes, now_us: int) -> Answer:
+    def _click(self, outcome: Outcome, tap: Tap, link: CompiledLink, address: KeptAddress, now_us: int) -> Answer:
         visitor, set_cookie = tap.visitor, None
         if not visitor and outcome is _LIVE and not tap.said.gpc:
             visitor = new_visitor(self._randomness)
@@ -49,10 +49,11 @@ class Answerer:
         token = self._tokens.sign(click_id, link.link_id)
         location = location_of_click(link, query, token, visitor)
         if self._trusted_proxies:
-            address = self._forwarded_address(tap) or address
-        texts = (visitor, address, tap.said.referrer_host, *(subs(query) if query else NO_SUBS))
-        record = pack_record(click_id, link.record_part, CLASS_BYTE[tap.said.agent_class], texts)
+            address = self._forwarded_address(tap, address)
+        texts = (visitor, address.text, tap.said.referrer_host, *(subs(query) if query else NO_SUBS))
+        record = pack_record(click_id, link.record_part, tap.said.agent.record_part, address.country, texts)
         return Answer(outcome, location, set_cookie, record)
 
-    def _forwarded_address(self, tap: Tap) -> bytes:
-        return self._addresses.keep(forwarded_address(tap.said.forwarded_for, self._trusted_proxies))
+    def _forwarded_address(self, tap: Tap, peer: KeptAddress) -> KeptAddress:
+        kept = self._addresses.keep(forwarded_address(tap.said.forwarded_for, self._trusted_proxies))
+        return peer if kept is NO_ADDRESS else kept

@@ -49,4 +49,4 @@ def decide(tap: Tap, link: CompiledLink | None, now_us: int) -> Outcome:
         return Outcome.HEAD
     if tap.said.prefetch:
         return Outcome.PREFETCH
-    return _LIVE if tap.said.agent_class in _FOLLOWERS else _BOT
+    return _LIVE if tap.said.agent.agent_class in _FOLLOWERS else _BOT

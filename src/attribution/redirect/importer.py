@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from attribution import metrics
 from attribution.adapters.imported_clicks import ImportedClicks, ImportedLink
 from attribution.domain.click_id import ClickTokens, make_click_id
-from attribution.domain.clicks import CLASS_BYTE, SUB_COUNT, pack_link, pack_record
+from attribution.domain.clicks import SUB_COUNT, pack_link, pack_record
 from attribution.domain.ids import ClickId, LinkId
 from attribution.domain.imports import ClickRejection, ImportedClick
 from attribution.domain.instants import to_us
@@ -81,17 +81,18 @@ class ClickImporter:
         ]
 
     def _record(self, program: Program, click: ImportedClick, link: ImportedLink, click_id: ClickId) -> bytes:
-        agent_class = self._agents.classify(click.user_agent.encode() if click.user_agent else None)
+        agent = self._agents.classify(click.user_agent.encode() if click.user_agent else None)
+        address = self._addresses.keep(click.ip)
         texts = [
             (click.visitor_id or "").encode(),
-            self._addresses.keep(click.ip),
+            address.text,
             referrer_host_of((click.referrer or "").encode()),
             *_NO_SUBS,
         ]
         link_part = pack_link(
             program.program_id, link.link_id, link.influencer_id, link.campaign_id, link.post_id, link.channel
         )
-        return pack_record(click_id, link_part, CLASS_BYTE[agent_class], texts)
+        return pack_record(click_id, link_part, agent.record_part, address.country, texts)
 
 
 def _refusal(click: ImportedClick, links: Mapping[str, ImportedLink], now_us: int) -> ClickRejection | None:

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 from attribution import metrics
 from attribution.errors import UnavailableError
 
+from .address import KeptAddress
 from .answer import Answer, Header
 from .answerer import Answerer
 from .compiled_link import CompiledLink
@@ -57,7 +58,7 @@ class RedirectLane:
             await self._recorder.record(answer.record)
         await _send(send, answer.status, answer.headers)
 
-    def tap(self, tap: Tap, address: bytes, server_headers: bytes, connection: Connection) -> bool:
+    def tap(self, tap: Tap, address: KeptAddress, server_headers: bytes, connection: Connection) -> bool:
         """Answers a tap on a held link, after its commit where it is a click. False: not held, ask through ASGI."""
         held = self._links.held(tap.slug) if tap.slug is not None else None
         if held is None:
@@ -70,7 +71,7 @@ class RedirectLane:
             self._recorder.record_for(answer.record, connection, response)
         return True
 
-    def kept_address(self, peer: tuple[str, int] | None) -> bytes:
+    def kept_address(self, peer: tuple[str, int] | None) -> KeptAddress:
         """What is stored of the address of a connection's other end."""
         return self._answerer.kept_address(peer[0] if peer else None)
 
@@ -80,7 +81,7 @@ class RedirectLane:
         held = self._links.held(tap.slug)
         return held.link if held is not None else await self._links.find(tap.slug)
 
-    def _answered(self, tap: Tap, link: CompiledLink | None, address: bytes) -> Answer:
+    def _answered(self, tap: Tap, link: CompiledLink | None, address: KeptAddress) -> Answer:
         answer = self._answerer.answer(tap, link, address, time_ns() // 1000)
         self._counts[answer.outcome] += 1
         if answer.record is None:

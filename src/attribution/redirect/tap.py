@@ -4,9 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from attribution.domain.clicks import AgentClass
-
-from .agents import AgentClassifier
+from .agents import NO_AGENT, Agent, AgentClassifier
 from .visitor import visitor_in
 
 _SLUG_PATH = re.compile(rb"/([A-Za-z0-9_-]{1,64})")
@@ -24,7 +22,7 @@ class Said(NamedTuple):
     `forwarded_for`: X-Forwarded-For, several joined in order.
     """
 
-    agent_class: AgentClass = AgentClass.UNKNOWN
+    agent: Agent = NO_AGENT
     visitor: bytes = b""
     referrer_host: bytes = b""
     forwarded_for: bytes = b""
@@ -80,8 +78,7 @@ class TapReader:
                     prefetch = prefetch or _PREFETCH.search(value) is not None
                 case b"host":
                     on_loopback = on_loopback or _LOOPBACK.fullmatch(value) is not None
-        agent_class = self._agents.classify(agent)
-        return Said(agent_class, visitor, referrer, forwarded, gpc, prefetch, on_loopback)
+        return Said(self._agents.classify(agent), visitor, referrer, forwarded, gpc, prefetch, on_loopback)
 
 
 def referrer_host_of(referrer: bytes) -> bytes:
