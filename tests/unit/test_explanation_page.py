@@ -214,7 +214,7 @@ def test_the_amount_tells_of_refunds_and_cancellation(fields: dict[str, Any], am
 def test_a_pending_click_is_told_from_one_that_is_here() -> None:
     unseen = touch(HOUR, ANNA, 1, stored=False)
     conversion = order(click_id=UUID(bytes=unseen.click_id))
-    conversion = replace(conversion, facts=replace(conversion.facts, click_state=ClickState.VALID))
+    conversion = conversion._replace(facts=conversion.facts._replace(click_state=ClickState.VALID))
     said = lines(explain(conversion, unseen))
     assert "Status:    pending: the order names a click whose row is not here yet; it is judged again then" in said
     [line] = [line for line in said if line.startswith("Click of")]

@@ -9,7 +9,7 @@ from uuid import UUID
 from attribution.domain.attribution import WEIGHT_UNITS, Credit, Via
 from attribution.domain.click_id import clicked_at
 from attribution.domain.clicks import Channel
-from attribution.domain.ids import ClickId, PostId
+from attribution.domain.ids import CampaignId, ClickId, InfluencerId, LinkId, PostId
 from attribution.domain.instants import from_us, to_us
 
 from .postgres import Row
@@ -22,6 +22,11 @@ COLUMNS: Final = (
 )  # fmt: skip
 _Amounts = tuple[int, int, int, int, int, int, int, int, int]
 _NOTHING: _Amounts = (0,) * 9
+_Target = tuple[
+    Via, InfluencerId | None, CampaignId | None, Channel | None, PostId | None, LinkId | None, ClickId | None,
+    str | None, int, str, bool | None,
+]  # fmt: skip
+"""What is left of a credit without its amounts."""
 
 
 def credit_of(row: Row) -> Credit:
@@ -68,25 +73,22 @@ def differences(before: Sequence[Credit], after: Sequence[Credit]) -> list[Credi
     """Entries that, added to `before`, give `after`. Within each of them no two credits are of the same target."""
     if not before:
         return [credit for credit in after if _amounts(credit) != _NOTHING]
-    held = {_with(credit, _NOTHING): _amounts(credit) for credit in before}
-    kept = [(credit, _amounts(credit), held.pop(_with(credit, _NOTHING), _NOTHING)) for credit in after]
+    held = {_target(credit): _amounts(credit) for credit in before}
+    kept = [(target := _target(credit), _amounts(credit), held.pop(target, _NOTHING)) for credit in after]
     gone = [(target, _NOTHING, amounts) for target, amounts in held.items()]
-    return [_with(credit, _minus(now, then)) for credit, now, then in gone + kept if now != then]
+    return [_credit(target, _minus(now, then)) for target, now, then in gone + kept if now != then]
+
+
+def _target(credit: Credit) -> _Target:
+    return (credit.via, *credit[5:15])
 
 
 def _amounts(credit: Credit) -> _Amounts:
-    return (
-        credit.weight_units, credit.gross_minor, credit.net_minor, credit.discount_minor, credit.counted_units,
-        credit.gross_value, credit.net_value, credit.discount_value, credit.commission,
-    )  # fmt: skip
+    return credit[1:5] + credit[15:]
 
 
-def _with(credit: Credit, amounts: _Amounts) -> Credit:
-    units, gross, net, discount, counted, gross_value, net_value, discount_value, commission = amounts
-    return credit._replace(
-        weight_units=units, gross_minor=gross, net_minor=net, discount_minor=discount, counted_units=counted,
-        gross_value=gross_value, net_value=net_value, discount_value=discount_value, commission=commission,
-    )  # fmt: skip
+def _credit(target: _Target, amounts: _Amounts) -> Credit:
+    return Credit._make((target[0], *amounts[:4], *target[1:], *amounts[4:]))
 
 
 def _minus(now: _Amounts, then: _Amounts) -> _Amounts:

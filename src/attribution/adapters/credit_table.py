@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import UUID
 
 from attribution.domain.attribution import (
@@ -54,8 +54,8 @@ ConversionKey = tuple[ProgramId, ConversionId]
 Visitors = Mapping[ConversionId, Collection[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredConversion:
+# A named tuple, like what is made of it: hundreds of thousands are made.
+class StoredConversion(NamedTuple):
     program_id: ProgramId
     conversion_id: ConversionId
     source: str
@@ -84,7 +84,7 @@ class StoredConversion:
     """The one that bound it."""
 
     @classmethod
-    def of(cls, row: Row) -> Self:
+    def of(cls, row: Row) -> "StoredConversion":
         status = _STATUSES[row["status"]]
         return cls(
             program_id=ProgramId(row["program_id"]),
@@ -140,8 +140,7 @@ class Entry:
     recomputation_id: RecomputationId | None
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     conversion: StoredConversion
     attribution: Attribution
     valuation: Valuation

@@ -166,7 +166,7 @@ class ConversionReader:
         more = ExplanationFacts(facts)
         return Explanation(
             conversion,
-            replace(attribution, touches=attribution.touches[-TOUCHES_LISTED:], credits=valuation.credits),
+            attribution._replace(touches=attribution.touches[-TOUCHES_LISTED:], credits=valuation.credits),
             valuation,
             record=await more.record(conversion, valuation.credits),
             codes=codes,

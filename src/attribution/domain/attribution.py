@@ -1,7 +1,6 @@
 """Who earned a conversion: pure, from the facts and the rule, with the reason for everything that was not chosen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
@@ -90,8 +89,7 @@ class Touch(NamedTuple):
     stored: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ConversionFacts:
+class ConversionFacts(NamedTuple):
     """`net_minor` is 0 for a cancelled conversion; its weights stay."""
 
     occurred_at_us: int
@@ -146,8 +144,7 @@ class Credit(NamedTuple):
     commission: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Attribution:
+class Attribution(NamedTuple):
     status: Status
     reason: Reason | None
     judgement: Judgement

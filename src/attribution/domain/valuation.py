@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import NamedTuple
 
 from attribution.errors import MissingRateError
 
@@ -23,8 +24,7 @@ class Books:
     rates: RateBook = field(default_factory=lambda: RateBook(()))
 
 
-@dataclass(frozen=True, slots=True)
-class ConversionTerms:
+class ConversionTerms(NamedTuple):
     """Of a conversion, what its value hangs on beside its amounts.
 
     `new_customer` None: not known. Plans and rates made after `bound_at_us` do not count.
@@ -37,8 +37,7 @@ class ConversionTerms:
     bound_at_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Valuation:
+class Valuation(NamedTuple):
     """`plans`: of each credit. `rate`: minor units for one of the conversion's; None where none was needed.
 
     `missing`: the rate without which its money has no value: the credits count, at 0.
@@ -82,15 +81,11 @@ def _valued(
     *,
     counts: bool = True,
 ) -> Credit:
-    return credit._replace(
-        occurred_at_us=facts.occurred_at_us,
-        type=terms.type,
-        new_customer=terms.new_customer,
-        counted_units=credit.weight_units if counts else 0,
-        gross_value=gross,
-        net_value=net,
-        discount_value=discount,
-    )
+    # Not `_replace`, which takes several times as long.
+    return Credit(
+        *credit[:12], facts.occurred_at_us, terms.type, terms.new_customer, credit.weight_units if counts else 0,
+        gross, net, discount,
+    )  # fmt: skip
 
 
 def _plans(
