@@ -79,10 +79,11 @@ async def test_facebooks_own_file_is_understood(api: Api) -> None:
     }  # fmt: skip
 
 
-async def test_youtubes_own_file_is_understood(api: Api) -> None:
+@pytest.mark.parametrize("called", ["Impressions", "Thumbnail impressions"])
+async def test_youtubes_own_file_is_understood(api: Api, called: str) -> None:
     """Its row of sums is skipped, and a video is found by its id in an address."""
     await make_posts(api, video="https://youtu.be/abcDEF12345")
-    assert await take(api, "insights", YOUTUBE, **AT) == counts(accepted=1, skipped=1)
+    assert await take(api, "insights", YOUTUBE.replace("Impressions", called), **AT) == counts(accepted=1, skipped=1)
     assert await totals(api, "video") == {
         "views": 8000, "impressions": 60000, "likes": 290, "comments": 19, "shares": 9, "followers": -3,
     }  # fmt: skip

@@ -13,7 +13,7 @@ INSIGHT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "post_id": ("post_id",),
     "post": ("post", "post id", "video asset id", "content", "video id"),
     "url": ("url", "permalink", "video link"),
-    "impressions": ("impressions",),
+    "impressions": ("impressions", "thumbnail impressions"),
     "reach": ("reach", "accounts reached", "unique viewers"),
     "views": ("views", "plays", "video views", "total views"),
     "likes": ("likes", "reactions", "total likes"),
