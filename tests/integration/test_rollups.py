@@ -115,6 +115,16 @@ async def test_few_deltas_wait(database: Database, clicks: list[Click]) -> None:
     assert await roller.step(due=True)
 
 
+async def test_deltas_wait_while_clicks_do(database: Database, clicks: list[Click]) -> None:
+    """The database's time is the clicks' own, but not for ever."""
+    policy = RollerPolicy(enough=1)
+    roller = Roller(Rollups(database), VisitorSketches(database), policy, behind=lambda: True)
+    await roller.step(due=False)
+    await ClickTable(database).store(batch_of(clicks), [], [])
+    assert not await roller.step(due=False)
+    assert await roller.step(due=True)
+
+
 async def test_a_rollup_waits_for_nobody_and_nobody_rolls_up_twice(database: Database, clicks: list[Click]) -> None:
     rollups = Rollups(database)
     await rollups.rebuild(PROGRAM)

@@ -8,6 +8,7 @@ import socket
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from secrets import token_hex
+from typing import NamedTuple
 
 import structlog
 import uvloop
@@ -42,6 +43,12 @@ _LANES = 2
 """Batches of a partition on their way at once: one is decoded while Postgres takes the other."""
 
 
+class _Partition(NamedTuple):
+    number: int
+    stream: StreamReader
+    consumer: Consumer
+
+
 def consume(settings: Settings) -> None:
     """Role `worker`."""
 
@@ -73,28 +80,40 @@ async def run_consumer(settings: Settings) -> None:
         await stack.enter_async_context(background(attributor.run(), "attribute"))
         recomputer = Recomputer(RecomputationTable(database), _RECOMPUTER_POLICY, turn=turn)
         await stack.enter_async_context(background(recomputer.run(), "recompute"))
-        roller = Roller(Rollups(database), VisitorSketches(database), RollerPolicy())
+        partitions = _partitions(settings, table, stack)
+        roller = Roller(
+            Rollups(database),
+            VisitorSketches(database),
+            RollerPolicy(),
+            behind=lambda: any(partition.consumer.behind for partition in partitions),
+        )
         await stack.enter_async_context(background(roller.run(), "roll up"))
-        await _consume(settings, table, stack, stopping)
+        await _consume(partitions, table, stack, stopping)
 
 
-async def _consume(settings: Settings, table: ClickTable, stack: AsyncExitStack, stopping: asyncio.Event) -> None:
+def _partitions(settings: Settings, table: ClickTable, stack: AsyncExitStack) -> list[_Partition]:
     name = f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
-    streams = []
-    async with asyncio.TaskGroup() as consumers:
-        for partition in range(settings.stream_partitions):
-            redis = open_redis(settings)
-            stack.push_async_callback(redis.aclose)
-            stream = StreamReader(redis, partition, name, settings.consume_claim_idle_ms)
-            streams.append(stream)
-            watermark = Watermark(partition, stream, table)
-            await stack.enter_async_context(background(watermark.run(), f"watermark {partition}"))
-            consumer = Consumer(stream, table, *_policies(settings))
+    partitions = []
+    for number in range(settings.stream_partitions):
+        redis = open_redis(settings)
+        stack.push_async_callback(redis.aclose)
+        stream = StreamReader(redis, number, name, settings.consume_claim_idle_ms)
+        partitions.append(_Partition(number, stream, Consumer(stream, table, *_policies(settings))))
+    return partitions
+
+
+async def _consume(
+    partitions: list[_Partition], table: ClickTable, stack: AsyncExitStack, stopping: asyncio.Event
+) -> None:
+    async with asyncio.TaskGroup() as lanes:
+        for number, stream, consumer in partitions:
+            watermark = Watermark(number, stream, table)
+            await stack.enter_async_context(background(watermark.run(), f"watermark {number}"))
             for lane in range(_LANES):
-                consumers.create_task(consumer.run(stopping), name=f"consume {partition}.{lane}")
-    for stream in streams:
+                lanes.create_task(consumer.run(stopping), name=f"consume {number}.{lane}")
+    for partition in partitions:
         try:
-            await stream.leave()
+            await partition.stream.leave()
         except UnavailableError as error:
             _log.info("consumer_left_its_name", error=str(error))
 

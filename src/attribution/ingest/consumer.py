@@ -58,12 +58,15 @@ class Consumer:
         self._policy = policy
         self._limit = limit
         self._clock = clock
+        self.behind = False
+        """More was waiting than one batch takes."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`; then the batch in hand is finished first. Raises `PoisonedStreamError`."""
         await self._until_done(self._stream.ensure_group, stopping)
         while not stopping.is_set():
             entries = await self._until_done(self._read, stopping)
+            self.behind = entries is not None and len(entries) >= self._policy.batch_entries
             if entries:
                 await self._consume(entries, stopping)
 

@@ -33,8 +33,11 @@ class Roller:
         rollups: Rollups,
         sketches: VisitorSketches,
         policy: RollerPolicy,
+        behind: Callable[[], bool] = lambda: False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`behind`: whether clicks wait to be stored; then deltas wait too, but never longer than `most_s`."""
+        self._behind = behind
         self._rollups = rollups
         self._sketches = sketches
         self._policy = policy
@@ -43,12 +46,13 @@ class Roller:
     async def run(self) -> None:
         """Until cancelled."""
         loop = asyncio.get_running_loop()
-        rolled_up_at = 0.0
+        rolled_up_at = loop.time()
         while True:
             began = loop.time()
             pause = self._policy.poll_s
             try:
-                if await self.step(due=began >= rolled_up_at + self._policy.most_s):
+                due = began >= rolled_up_at + self._policy.most_s
+                if await self.step(due=due) or due:
                     rolled_up_at = loop.time()
                     pause = max(pause, self._policy.rests * (rolled_up_at - began))
             except AttributionError as error:
@@ -62,7 +66,7 @@ class Roller:
             _log.info("rollups_rebuilt", program_id=program_id)
         while await self._sketches.step(self._now()):
             await asyncio.sleep(0)
-        if not due and await self._rollups.waiting(self._policy.enough) < self._policy.enough:
+        if not due and (self._behind() or await self._rollups.waiting(self._policy.enough) < self._policy.enough):
             return False
         moved = await self._rollups.roll_up(self._policy.at_once)
         metrics.DELTAS_ROLLED_UP.inc(moved)
