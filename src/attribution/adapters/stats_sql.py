@@ -145,9 +145,16 @@ class _Composer:
     def visitors(self) -> str:
         return self._fill("visitors", CLICKS)
 
-    def sketched_visitors(self, plan: "SketchPlan") -> str:
-        kind = self.value(plan.kind.name, "text")
-        return self._fill("sketched_visitors", CLICKS, pieces=self._pieces(plan.cover), kind=kind)
+    def sketched_visitors(self, plan: "SketchPlan", *, beside: bool) -> str:
+        groups = [self._expression(name, CLICKS) for name in self.question.group_by]
+        return self._fill(
+            "sketched_visitors",
+            CLICKS,
+            pieces=self._pieces(plan.cover),
+            kind=self.value(plan.kind.name, "text"),
+            parted=f"PARTITION BY {', '.join(groups)}" if groups else "",
+            beside=self.value(beside, "boolean"),
+        )
 
     def other_visitors(self, plan: "SketchPlan") -> str:
         edges = plan.cover.edges
@@ -432,13 +439,16 @@ def sketch_plan(question: Question) -> SketchPlan | None:
     return None
 
 
-def sketched_visitors_statements(question: Question, plan: SketchPlan) -> tuple[Statement, Statement]:
-    """`sketches` by group, and the `visitors` by group that are in none."""
-    sketched, others = _Composer(question), _Composer(question)
-    return (
-        Statement(sketched.sketched_visitors(plan), sketched.values),
-        Statement(others.other_visitors(plan), others.values),
-    )
+def sketched_visitors_statement(question: Question, plan: SketchPlan, *, beside: bool) -> Statement:
+    """By group `visitors` of its only sketch, or `sketches`: of all groups if there are visitors `beside` them."""
+    composer = _Composer(question)
+    return Statement(composer.sketched_visitors(plan, beside=beside), composer.values)
+
+
+def other_visitors_statement(question: Question, plan: SketchPlan) -> Statement:
+    """The `visitors` by group that are perhaps in no sketch."""
+    composer = _Composer(question)
+    return Statement(composer.other_visitors(plan), composer.values)
 
 
 def missing_rate_statement(question: Question) -> Statement:

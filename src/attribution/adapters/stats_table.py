@@ -29,10 +29,11 @@ from .stats_sql import (
     Statement,
     foreign_costs_statement,
     missing_rate_statement,
+    other_visitors_statement,
     page_statement,
     page_with_totals_statement,
     sketch_plan,
-    sketched_visitors_statements,
+    sketched_visitors_statement,
     summed_statement,
     visitors_statement,
     whole,
@@ -164,16 +165,18 @@ class StatsFacts:
         return {_group(row, question): row["unique_visitors"] for row in rows}
 
     async def _estimated_visitors(self, question: Question, plan: SketchPlan) -> dict[Group, int]:
-        sketched, others = sketched_visitors_statements(question, plan)
-        sketches = {_group(row, question): row["sketches"] or () for row in await self._fetch(sketched)}
-        visitors = {_group(row, question): row["visitors"] or () for row in await self._fetch(others)}
+        others = await self._fetch(other_visitors_statement(question, plan))
+        visitors = {_group(row, question): row["visitors"] for row in others if row["visitors"]}
+        rows = await self._fetch(sketched_visitors_statement(question, plan, beside=bool(visitors)))
+        counted = {_group(row, question): row["visitors"] for row in rows if not row["sketches"]}
+        sketches = {_group(row, question): row["sketches"] for row in rows if row["sketches"]}
 
         def estimated() -> dict[Group, int]:
             groups = sketches.keys() | visitors.keys()
             return {group: estimate(sketches.get(group, ()), visitors.get(group, ())) for group in groups}
 
         # Beside the event loop, which redirects people meanwhile.
-        return await asyncio.to_thread(estimated)
+        return counted | await asyncio.to_thread(estimated) if sketches or visitors else counted
 
     async def _fetch(self, statement: Statement) -> list[Row]:
         return await self._connection.fetch(statement.sql, *statement.values)

@@ -39,8 +39,9 @@ class SketchKind:
 
 
 SKETCH_KINDS: Final = (
-    SketchKind("time", ("campaign_id", "channel"), (Grain.MONTH, Grain.DAY)),
-    SketchKind("influencer", ("influencer_id", "campaign_id", "channel"), (Grain.MONTH, Grain.WEEK)),
+    SketchKind("program", (), (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY)),
+    SketchKind("time", ("campaign_id", "channel"), (Grain.YEAR, Grain.MONTH, Grain.DAY)),
+    SketchKind("influencer", ("influencer_id", "campaign_id", "channel"), (Grain.YEAR, Grain.MONTH, Grain.WEEK)),
 )
 
 
@@ -74,15 +75,20 @@ class VisitorSketches:
 
 async def _add(connection: "Connection", program_id: ProgramId, quarters: list[datetime]) -> None:
     visitors: dict[Cell, set[str]] = {}
+    places: dict[tuple[Any, ...], list[set[str]]] = {}
     async for row in connection.cursor(_SQL["visitors"], program_id, quarters, prefetch=1_000):
-        for cell in _cells(row):
-            visitors.setdefault(cell, set()).add(row["visitor"])
+        *place, visitor = row
+        key = tuple(place)
+        if key not in places:
+            places[key] = [visitors.setdefault(cell, set()) for cell in _cells(row)]
+        for seen in places[key]:
+            seen.add(visitor)
     if not visitors:
         return
     known = await connection.fetch(_SQL["sketches"], program_id, *_columns(visitors))
     sketches = {tuple(row.values())[:-1]: row["sketch"] for row in known}
-    added = [_with(sketches.get(cell), new) for cell, new in visitors.items()]
-    await connection.execute(_SQL["write"], program_id, *_columns(visitors), added)
+    grown = [_with(sketches.get(cell), new) for cell, new in visitors.items()]
+    await connection.execute(_SQL["write"], program_id, *_columns(visitors), *_columns(grown))
 
 
 def _cells(row: Row) -> list[Cell]:
@@ -97,14 +103,15 @@ def _cells(row: Row) -> list[Cell]:
     ]
 
 
-def _columns(cells: Iterable[Cell]) -> list[list[Any]]:
-    return [list(column) for column in zip(*cells, strict=True)]
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _with(sketch: bytes | None, visitors: Iterable[str]) -> bytes:
+def _with(sketch: bytes | None, visitors: Iterable[str]) -> tuple[bytes, int]:
+    """And how many are in it."""
     from datasketches import hll_sketch, tgt_hll_type  # noqa: PLC0415
 
     grown = hll_sketch.deserialize(sketch) if sketch else hll_sketch(_LOG2_REGISTERS, tgt_hll_type.HLL_4)
     for visitor in visitors:
         grown.update(visitor)
-    return bytes(grown.serialize_compact())
+    return bytes(grown.serialize_compact()), round(float(grown.get_estimate()))

@@ -47,15 +47,19 @@ WHERE {filters}
 {grouped};
 
 -- name: sketched_visitors
-SELECT {groups} array_agg(sketch) AS sketches
+-- Of one sketch what it counts; several are to be united, and one with visitors beside it too.
+SELECT {groups} max(f.visitors) AS visitors, array_agg(f.sketch) FILTER (WHERE f.sketches > 1 OR {beside}) AS sketches
 FROM (
-    SELECT s.bucket AS at, nullif(s.influencer_id, 0) AS influencer_id, nullif(s.campaign_id, 0) AS campaign_id,
-           nullif(s.channel, '') AS channel, s.sketch
-    FROM {pieces}
-    JOIN visitor_sketches s ON s.grain = piece.grain AND s.bucket >= piece.start AND s.bucket < piece.stop
-    WHERE s.program_id = {program} AND s.kind = {kind}
+    SELECT f.*, count(*) OVER ({parted}) AS sketches
+    FROM (
+        SELECT s.bucket AS at, nullif(s.influencer_id, 0) AS influencer_id, nullif(s.campaign_id, 0) AS campaign_id,
+               nullif(s.channel, '') AS channel, s.sketch, s.visitors
+        FROM {pieces}
+        JOIN visitor_sketches s ON s.grain = piece.grain AND s.bucket >= piece.start AND s.bucket < piece.stop
+        WHERE s.program_id = {program} AND s.kind = {kind}
+    ) f
+    WHERE {filters}
 ) f
-WHERE {filters}
 {grouped};
 
 -- name: other_visitors

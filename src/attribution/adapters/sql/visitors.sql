@@ -22,7 +22,8 @@ RETURNING u.program_id, u.at;
 -- name: visitors
 -- A click without a visitor is one of its own.
 SELECT DISTINCT date_trunc('day', k.clicked_at, z.zone) AS day, date_trunc('week', k.clicked_at, z.zone) AS week,
-       date_trunc('month', k.clicked_at, z.zone) AS month, coalesce(k.influencer_id, 0) AS influencer_id,
+       date_trunc('month', k.clicked_at, z.zone) AS month, date_trunc('year', k.clicked_at, z.zone) AS year,
+       coalesce(k.influencer_id, 0) AS influencer_id,
        coalesce(k.campaign_id, 0) AS campaign_id, coalesce(k.channel, '') AS channel,
        coalesce(k.visitor_id, k.click_id::text) AS visitor
 FROM (SELECT rolled_up_in AS zone FROM programs WHERE program_id = $1 AND rolled_up_in IS NOT NULL) z
@@ -43,7 +44,10 @@ JOIN unnest($2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[
 WHERE program_id = $1;
 
 -- name: write
-INSERT INTO visitor_sketches (program_id, kind, grain, bucket, influencer_id, campaign_id, channel, sketch)
-SELECT $1, * FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::text[], $8::bytea[])
+INSERT INTO visitor_sketches (
+    program_id, kind, grain, bucket, influencer_id, campaign_id, channel, sketch, visitors
+)
+SELECT $1, *
+FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::text[], $8::bytea[], $9::bigint[])
 ON CONFLICT (program_id, kind, grain, bucket, influencer_id, campaign_id, channel)
-DO UPDATE SET sketch = excluded.sketch;
+DO UPDATE SET sketch = excluded.sketch, visitors = excluded.visitors;
