@@ -167,8 +167,10 @@ class _Composer:
         return self._fill("foreign_costs", COSTS, zone=zone, **self._days())
 
     def _part(self, source: Source, facts: str) -> str:
-        """The same columns from every source."""
-        added = (name if name in source.sums else f"0 AS {name}" for name in self.question.added)
+        """The same columns from every source: null, which costs a sum nothing, where it has none."""
+        added = (
+            f"{name if name in source.sums else 'NULL'}::{_sum_type(name)} AS {name}" for name in self.question.added
+        )
         return f"SELECT {', '.join([*self.question.group_by, *added])} FROM ({facts}) s"  # noqa: S608  # closed enums
 
     def _empty(self) -> str:

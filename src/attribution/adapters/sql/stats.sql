@@ -224,7 +224,7 @@ FROM (
 WHERE {filters};
 
 -- name: summed
--- Each source of facts has its own sums, and 0 for those of the others.
+-- Each source of facts has its own sums, and null for those of the others.
 WITH facts AS ({facts}), parts AS (SELECT * FROM facts {empty})
 SELECT {labels} {sums}
 FROM parts
