@@ -57,7 +57,11 @@ def _parser() -> argparse.ArgumentParser:
 
     internal = roles.add_parser("serve-worker")
     internal.add_argument("--fd", type=int, required=True)
+    internal.add_argument("--reader-port", type=int)
     internal.set_defaults(command=_serve_worker)
+    internal = roles.add_parser("read-stats")
+    internal.add_argument("--fd", type=int, required=True)
+    internal.set_defaults(command=_read_stats)
     return parser
 
 
@@ -164,7 +168,13 @@ def _serve(settings: Settings, _: argparse.Namespace) -> None:
 def _serve_worker(settings: Settings, options: argparse.Namespace) -> None:
     from .entrypoints.serve import serve_worker
 
-    serve_worker(settings, options.fd)
+    serve_worker(settings, options.fd, options.reader_port)
+
+
+def _read_stats(settings: Settings, options: argparse.Namespace) -> None:
+    from .entrypoints.serve import read_stats
+
+    read_stats(settings, options.fd)
 
 
 def _worker(settings: Settings, _: argparse.Namespace) -> None:

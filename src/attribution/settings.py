@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     workers: Annotated[Positive, _plain("workers")] = 1
     """Server processes."""
 
+    readers: Annotated[int, Field(ge=0, le=1)] = 1
+    """1: a process of its own, which gives way to the others, answers /v1/stats and /v1/reports; 0: workers do."""
+
     admin_key: str | None = Field(default=None, min_length=16)
     """Bearer key over all programmes. Absent: made at first start into DATA_DIR/admin.key."""
     click_id_keys: str | None = None
@@ -121,6 +124,8 @@ class Settings(BaseSettings):
     credit_poll_ms: Positive = 100
     partitions_ahead_months: Positive = 3
     database_pool_size: Positive = 8
+    reader_connections: Positive = 4
+    """Of the reader's own pool: so many questions are answered at once."""
     database_timeout_s: float = Field(default=10.0, gt=0)
     """Longest time of one statement of the API."""
     live_followers: Annotated[int, Field(ge=0)] = 100

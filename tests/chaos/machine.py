@@ -185,7 +185,7 @@ class Machine:
 
     async def serves(self) -> None:
         """Whatever else is away."""
-        await eventually(lambda: len(self.server.children()) == WORKERS, timeout=_ANSWERS_WITHIN_S)
+        await eventually(lambda: len(self.server.children()) == WORKERS + 1, timeout=_ANSWERS_WITHIN_S)
         await self._metrics()
 
     async def _metrics(self) -> str:

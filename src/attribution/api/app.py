@@ -39,7 +39,7 @@ from .refunds import refunds_router
 from .reports import reports_router
 from .resources import resource_router
 from .rules import RULES
-from .services import Services
+from .services import QuestionServices, Services
 from .stats import stats_router
 from .webhooks import webhooks_router
 
@@ -119,15 +119,40 @@ def _show(app: FastAPI) -> None:
         )
 
 
-def build_api(services: Services) -> FastAPI:
-    app = FastAPI(
+def _answer_questions(app: FastAPI, services: QuestionServices) -> None:
+    app.include_router(stats_router(services))
+    app.include_router(live_router(services))
+    app.include_router(reports_router(services))
+    app.include_router(leaderboard_router(services))
+    app.include_router(campaign_reports_router(services))
+    app.include_router(lifetime_router(services))
+    app.include_router(journeys_router(services))
+
+
+def build_questions(services: QuestionServices) -> FastAPI:
+    """Only /v1/stats and /v1/reports."""
+    app = _app(openapi_url=None)
+    # Edits are made in other processes, and a question asks the database anyway.
+    app.state.gate = Gate(services.admin_key, Directory(Programs(services.database), fresh_s=0))
+    answer_with_problems(app)
+    _answer_questions(app, services)
+    return app
+
+
+def _app(**options: Any) -> FastAPI:
+    return FastAPI(
         title="Attribution",
         version="1",
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        **options,
     )
+
+
+def build_api(services: Services) -> FastAPI:
+    app = _app()
     programs = Programs(services.database)
     directory = Directory(programs)
     app.state.gate = Gate(services.admin_key, directory)
@@ -148,15 +173,9 @@ def build_api(services: Services) -> FastAPI:
     app.include_router(orders_router(services))
     app.include_router(conversions_router(services))
     app.include_router(webhooks_router(services, directory))
-    app.include_router(stats_router(services))
-    app.include_router(live_router(services))
+    _answer_questions(app, services)
     app.include_router(audit_router(services))
     app.include_router(ledger_router(services))
-    app.include_router(reports_router(services))
-    app.include_router(leaderboard_router(services))
-    app.include_router(campaign_reports_router(services))
-    app.include_router(lifetime_router(services))
-    app.include_router(journeys_router(services))
     _describe(app)
     _show(app)
     return app

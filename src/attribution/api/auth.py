@@ -14,7 +14,7 @@ from attribution.adapters.programs import KnownProgram, Programs
 from attribution.domain.programs import DEFAULT_PROGRAM_KEY, Program
 from attribution.errors import FieldError, InvalidInputError, NotFoundError
 
-from .remembered import Remembered
+from .remembered import FRESH_S, Remembered
 
 _API_KEY_BYTES = 32
 _bearer = HTTPBearer(auto_error=False, description="The admin key, or a programme's own")
@@ -33,9 +33,9 @@ def _hash(key: str) -> bytes:
 class Directory:
     """Keys and programmes, remembered so that orders are accepted while the database is away."""
 
-    def __init__(self, programs: Programs) -> None:
-        self.by_key = Remembered(programs.by_key)
-        self.by_api_key = Remembered(programs.by_api_key)
+    def __init__(self, programs: Programs, fresh_s: float = FRESH_S) -> None:
+        self.by_key = Remembered(programs.by_key, fresh_s=fresh_s)
+        self.by_api_key = Remembered(programs.by_api_key, fresh_s=fresh_s)
 
     def expire(self) -> None:
         self.by_key.expire()

@@ -22,7 +22,7 @@ from .problems import documented
 from .report_query import AS_CSV, Form, To, as_csv, invalid, period
 from .resources import decode_cursor, encode_cursor
 from .route import V1Route
-from .services import Services
+from .services import QuestionServices
 
 _PAGE_MAX = 100
 _EVER = timedelta(days=0)
@@ -163,7 +163,7 @@ async def _since(table: GoalTable, program: Program, asked: TailOf) -> datetime:
     return since.astimezone(UTC)
 
 
-def campaign_reports_router(services: Services) -> APIRouter:
+def campaign_reports_router(services: QuestionServices) -> APIRouter:
     router = APIRouter(prefix="/v1/reports", tags=["reports"], route_class=V1Route)
     table = GoalTable(services.database)
     goals, tails = GoalReports(table, services.stats), LongTails(services.stats)

@@ -14,7 +14,7 @@ from .auth import ProgramOf
 from .problems import documented
 from .report_query import AS_CSV, Form, From, To, as_csv, period
 from .route import V1Route
-from .services import Services
+from .services import QuestionServices
 
 _DEFAULT_PERIOD = timedelta(days=30)
 
@@ -67,7 +67,7 @@ async def _asked(
     return JourneysQuery(*period(program, start, end, _DEFAULT_PERIOD), unit, limit)
 
 
-def journeys_router(services: Services) -> APIRouter:
+def journeys_router(services: QuestionServices) -> APIRouter:
     router = APIRouter(prefix="/v1/reports", tags=["reports"], route_class=V1Route)
     reports = JourneyReports(ReportTable(services.database))
 

@@ -16,7 +16,7 @@ from .auth import ProgramOf
 from .problems import documented
 from .report_query import AS_CSV, Form, From, To, as_csv, invalid, period
 from .route import V1Route
-from .services import Services
+from .services import QuestionServices
 
 _DEFAULT_PERIOD = timedelta(days=30)
 _LIMIT_MAX = 1_000
@@ -122,7 +122,7 @@ def _reachable(since: datetime, until: datetime) -> datetime:
     return until
 
 
-def leaderboard_router(services: Services) -> APIRouter:
+def leaderboard_router(services: QuestionServices) -> APIRouter:
     router = APIRouter(prefix="/v1/reports", tags=["reports"], route_class=V1Route)
     table = StatsTable(services.database)
     leaderboards, changes = Leaderboards(table), Changes(table)

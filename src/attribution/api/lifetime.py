@@ -15,7 +15,7 @@ from .auth import ProgramOf
 from .problems import documented
 from .report_query import AS_CSV, Form, From, To, as_csv, period
 from .route import V1Route
-from .services import Services
+from .services import QuestionServices
 from .stats import cursor_of, offset_of
 
 _DEFAULT_PERIOD = timedelta(days=365)
@@ -57,7 +57,7 @@ async def _asked(
     return LifetimeQuery(Dimension(by), since, until, limit, offset_of(cursor))
 
 
-def lifetime_router(services: Services) -> APIRouter:
+def lifetime_router(services: QuestionServices) -> APIRouter:
     router = APIRouter(prefix="/v1/reports", tags=["reports"], route_class=V1Route)
     values = LifetimeValues(LifetimeTable(services.database))
 

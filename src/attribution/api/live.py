@@ -15,11 +15,11 @@ from attribution.stats.query import StatsQuery
 from .auth import ProgramOf
 from .problems import documented
 from .route import V1Route
-from .services import Services
+from .services import QuestionServices
 from .stats import DEFAULT_PERIOD, StatsQueryOf
 
 
-def live_router(services: Services) -> APIRouter:
+def live_router(services: QuestionServices) -> APIRouter:
     router = APIRouter(prefix="/v1/stats", tags=["stats"], route_class=V1Route)
 
     async def followed(

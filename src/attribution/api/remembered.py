@@ -23,12 +23,18 @@ class _Entry(Generic[V]):
 
 
 class Remembered(Generic[K, V]):
-    """Asked again when older than `FRESH_S`; the old answer stands in while the source is away, or slower
+    """Asked again when older than `fresh_s`; the old answer stands in while the source is away, or slower
     than `PATIENCE_S`. What does not exist is not remembered."""
 
-    def __init__(self, look_up: Callable[[K], Awaitable[V | None]], clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        look_up: Callable[[K], Awaitable[V | None]],
+        clock: Callable[[], float] = monotonic,
+        fresh_s: float = FRESH_S,
+    ) -> None:
         self._look_up = look_up
         self._clock = clock
+        self._fresh_s = fresh_s
         self._entries: dict[K, _Entry[V]] = {}
         self._look_ups: dict[K, asyncio.Task[V | None]] = {}
 
@@ -49,7 +55,7 @@ class Remembered(Generic[K, V]):
         await asyncio.wait({look_up}, timeout=PATIENCE_S)
         if look_up.done() and not isinstance(look_up.exception(), DatabaseUnavailableError):
             return look_up.result()
-        entry.fresh_until = self._clock() + FRESH_S
+        entry.fresh_until = self._clock() + self._fresh_s
         return entry.value
 
     def _looking_up(self, key: K) -> "asyncio.Task[V | None]":
@@ -65,7 +71,7 @@ class Remembered(Generic[K, V]):
         value = await self._look_up(key)
         self._entries.pop(key, None)
         if value is not None:
-            self._entries[key] = _Entry(value, self._clock() + FRESH_S)
+            self._entries[key] = _Entry(value, self._clock() + self._fresh_s)
             if len(self._entries) > SIZE_MAX:
                 self._entries.pop(next(iter(self._entries)))
         return value

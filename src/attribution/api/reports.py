@@ -15,7 +15,7 @@ from attribution.errors import FieldError, InvalidInputError
 from .auth import ProgramOf
 from .problems import documented
 from .route import V1Route
-from .services import Services
+from .services import QuestionServices
 from .stats import moment
 
 _MODELS = (*map(str, Model), *map(str, ReportModel))
@@ -79,7 +79,7 @@ async def _query(
     return ReportQuery(since.astimezone(UTC), until.astimezone(UTC), model, unit, order, nulls, compare)
 
 
-def reports_router(services: Services) -> APIRouter:
+def reports_router(services: QuestionServices) -> APIRouter:
     router = APIRouter(prefix="/v1/reports", tags=["reports"], route_class=V1Route)
     reports = Reports(ReportTable(services.database))
 

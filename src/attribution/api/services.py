@@ -80,6 +80,30 @@ class Readiness:
     dependencies: Mapping[str, str]
 
 
+class QuestionServices(Protocol):
+    """What questions need: those of a process that answers nothing else."""
+
+    @property
+    def database(self) -> Database: ...
+
+    @property
+    def admin_key(self) -> str: ...
+
+    @property
+    def stats(self) -> StatsReader: ...
+
+    @property
+    def live(self) -> LiveStats: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    database: Database
+    admin_key: str
+    stats: StatsReader
+    live: LiveStats
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     settings: Settings

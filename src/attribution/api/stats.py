@@ -24,7 +24,7 @@ from .auth import ProgramOf
 from .fields import object_id
 from .problems import documented
 from .route import V1Route
-from .services import Services
+from .services import QuestionServices
 from .stats_csv import as_csv
 
 _CSV = "text/csv"
@@ -304,7 +304,7 @@ def as_json(answer: Mapping[str, Any]) -> bytes:
     return orjson.dumps(shown, option=orjson.OPT_UTC_Z)
 
 
-def stats_router(services: Services) -> APIRouter:
+def stats_router(services: QuestionServices) -> APIRouter:
     router = APIRouter(prefix="/v1/stats", tags=["stats"], route_class=V1Route)
 
     @router.get(

@@ -38,38 +38,61 @@ def serve(settings: Settings) -> None:
     asyncio.run(_serve(require_urls(settings)))
 
 
-def serve_worker(settings: Settings, fd: int) -> None:
+def serve_worker(settings: Settings, fd: int, reader_port: int | None) -> None:
     from .server import run_server  # noqa: PLC0415 - the supervisor has no use for the server's modules
 
     async def run() -> None:
         end_with_parent(settings.shutdown_timeout_s)
-        await run_server(settings, socket.socket(fileno=fd))
+        await run_server(settings, socket.socket(fileno=fd), reader_port)
+
+    uvloop.run(run())
+
+
+def read_stats(settings: Settings, fd: int) -> None:
+    from .questions import run_reader  # noqa: PLC0415
+
+    async def run() -> None:
+        end_with_parent(settings.shutdown_timeout_s)
+        await run_reader(settings, socket.socket(fileno=fd))
 
     uvloop.run(run())
 
 
 async def _serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack, Supervisor(settings.shutdown_timeout_s) as supervisor:
-        with await listen(settings) as listener:
+        with await listen(settings) as listener, reader_listener(settings) as reader:
             stack.enter_context(fresh_metrics(settings))
-            await supervisor.start(*server_workers(settings, listener, supervisor.lifeline))
+            await supervisor.start(*server_workers(settings, listener, reader, supervisor.lifeline))
             await supervisor.until_signal()
 
 
-def server_workers(settings: Settings, listener: socket.socket, lifeline: Lifeline) -> list[Child]:
+@contextmanager
+def reader_listener(settings: Settings) -> Iterator[socket.socket | None]:
+    """Of the loopback, and the supervisor's: questions wait in its backlog while the reader is replaced."""
+    if not settings.readers:
+        yield None
+        return
+    with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listener:
+        yield listener
+
+
+def server_workers(
+    settings: Settings, listener: socket.socket, reader: socket.socket | None, lifeline: Lifeline
+) -> list[Child]:
+    """And the reader, where there is one."""
     environment = role_environment(settings)
-    fd = listener.fileno()
-    return [
-        Child(
-            name=f"server-{number}",
-            argv=(*ROLE_COMMAND, "serve-worker", "--fd", str(fd)),
-            lifeline=lifeline,
-            env=environment,
-            pass_fds=(fd,),
-            on_exit=partial(mark_process_dead, path=environment["PROMETHEUS_MULTIPROC_DIR"]),
-        )
-        for number in range(1, settings.workers + 1)
+    on_exit = partial(mark_process_dead, path=environment["PROMETHEUS_MULTIPROC_DIR"])
+
+    def child(name: str, role: str, sock: socket.socket, *options: str) -> Child:
+        fd = sock.fileno()
+        argv = (*ROLE_COMMAND, role, "--fd", str(fd), *options)
+        return Child(name=name, argv=argv, lifeline=lifeline, env=environment, pass_fds=(fd,), on_exit=on_exit)
+
+    options = () if reader is None else ("--reader-port", str(reader.getsockname()[1]))
+    workers = [
+        child(f"server-{number}", "serve-worker", listener, *options) for number in range(1, settings.workers + 1)
     ]
+    return workers if reader is None else [*workers, child("reader", "read-stats", reader)]
 
 
 def role_environment(settings: Settings) -> dict[str, str]:

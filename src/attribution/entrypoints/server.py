@@ -1,14 +1,9 @@
 """A server process: both lanes, its journals and their shippers. Built top to bottom, torn down bottom to top."""
 
-import asyncio
 import gc
 import os
-import signal
 import socket
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
-
-import uvicorn
+from contextlib import AsyncExitStack
 
 from attribution import metrics
 from attribution.adapters.click_stream import StreamCensus
@@ -44,60 +39,25 @@ from attribution.stats.query import Stats
 
 from .application import Application
 from .background import background
+from .drained_server import DrainedServer, server_config
+from .forwarding import Forwarder
 from .http_protocol import http_protocol
-from .journals import FINAL_SHIPMENT_S, Journals
+from .journals import Journals
 from .readiness import ReadinessCheck
 from .secrets import load_admin_key, load_click_id_keys
 
 
-class _Server(uvicorn.Server):
-    """Signals are the entry point's: uvicorn would raise them again after its own shutdown, and end our drain."""
-
-    def __init__(self, config: uvicorn.Config, live: LiveStats) -> None:
-        super().__init__(config)
-        self._live = live
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Streams have no end of their own, for which a drain could wait."""
-        self._live.close()
-        await super().shutdown(sockets)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def run_server(settings: Settings, sock: socket.socket) -> None:
-    """Serves on `sock` until SIGTERM or SIGINT, then drains in bounded time."""
+async def run_server(settings: Settings, sock: socket.socket, reader_port: int | None) -> None:
+    """Serves on `sock` until SIGTERM or SIGINT, then drains in bounded time. `reader_port`: who answers questions."""
     async with AsyncExitStack() as stack:
-        application, live = await _application(settings, stack)
-        server = _Server(_config(settings, application), live)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, setattr, server, "should_exit", True)
-        await server.serve(sockets=[sock])
+        application, live = await _application(settings, stack, reader_port)
+        config = server_config(settings, application, http_protocol(application))
+        await DrainedServer(config, live).run_until_signal(sock)
 
 
-def _config(settings: Settings, application: Application) -> uvicorn.Config:
-    return uvicorn.Config(
-        application,
-        http=http_protocol(application),
-        loop="uvloop",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        # Its warnings are about what clients send, and a client must not fill the log.
-        log_level="error",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=int(settings.shutdown_timeout_s - FINAL_SHIPMENT_S) or 1,
-    )
-
-
-async def _application(settings: Settings, stack: AsyncExitStack) -> tuple[Application, LiveStats]:
+async def _application(
+    settings: Settings, stack: AsyncExitStack, reader_port: int | None
+) -> tuple[Application, LiveStats]:
     keys = load_click_id_keys(settings)
     tokens = ClickTokens(keys)
     database = Database(settings)
@@ -141,7 +101,8 @@ async def _application(settings: Settings, stack: AsyncExitStack) -> tuple[Appli
         metrics=metrics.exposition,
     )
     lane = RedirectLane(taps, cache, answerer, recorder)
-    return Application(lane, build_api(services), KnownHeads(taps)), live
+    questions = None if reader_port is None else Forwarder(reader_port)
+    return Application(lane, build_api(services), KnownHeads(taps), questions), live
 
 
 async def _warm_up(cache: LinkCache) -> None:

@@ -13,7 +13,15 @@ from attribution.settings import Settings
 from .demo import seed_demo
 from .lifeline import Lifeline
 from .secrets import admin_key_path, load_admin_key, load_click_id_keys
-from .serve import ROLE_COMMAND, fresh_metrics, listen, require_countries, role_environment, server_workers
+from .serve import (
+    ROLE_COMMAND,
+    fresh_metrics,
+    listen,
+    reader_listener,
+    require_countries,
+    role_environment,
+    server_workers,
+)
 from .supervisor import Child, Supervisor
 
 _POLL_S = 0.1
@@ -31,14 +39,14 @@ def up(settings: Settings, *, demo: bool) -> None:
 
 async def _up(settings: Settings, *, demo: bool) -> None:
     async with AsyncExitStack() as stack, Supervisor(settings.shutdown_timeout_s) as supervisor:
-        with await listen(settings) as listener:
+        with await listen(settings) as listener, reader_listener(settings) as reader:
             port = listener.getsockname()[1]
             settings = settings.model_copy(update={"port": port} | await _start_embedded(settings, supervisor))
             stack.enter_context(fresh_metrics(settings))
             await _migrate(settings, supervisor.lifeline)
             link = await seed_demo(settings) if demo else None
             await supervisor.start(_consumer(settings, supervisor.lifeline))
-            await supervisor.start(*server_workers(settings, listener, supervisor.lifeline))
+            await supervisor.start(*server_workers(settings, listener, reader, supervisor.lifeline))
             await _until_ready(settings)
             _announce(settings, link)
             await supervisor.until_signal()

@@ -1,0 +1,110 @@
+"""Hands requests without a body to a process beside this one, and its answers back as they come."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+import httptools
+import structlog
+
+from attribution.api.problems import problem
+
+_log = structlog.get_logger(__name__)
+_PIECE_BYTES: Final = 64 * 1024
+_CONNECT_TIMEOUT_S: Final = 5.0
+_OWN: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"date"})
+"""Headers of one connection, not of what is said over it."""
+_DISCONNECT: Final = "http.disconnect"
+
+
+class Forwarder:
+    """An ASGI application; 503 when the other process is gone before it answers."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        answer = _Answer(send)
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            try:
+                writer.write(_head(scope))
+                await _until_first(answer.relay(reader), _disconnected(receive))
+            finally:
+                writer.close()
+        except (OSError, httptools.HttpParserError) as error:
+            if answer.started:
+                raise
+            _log.warning("question_not_answered", error=repr(error))
+            await problem(503, "what answers questions is away; try again")(scope, receive, send)
+
+
+def _head(scope: Any) -> bytes:
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    headers = b"".join(b"%b: %b\r\n" % header for header in _spoken(scope["headers"]))
+    return b"GET %b%b HTTP/1.1\r\n%bconnection: close\r\n\r\n" % (scope["raw_path"], query, headers)
+
+
+def _spoken(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in headers if name.lower() not in _OWN]
+
+
+async def _disconnected(receive: Any) -> None:
+    while (await receive())["type"] != _DISCONNECT:
+        pass
+
+
+async def _until_first(*work: Any) -> None:
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+class _Answer:
+    """What the parser finds goes out by the piece, as fast as the client takes it."""
+
+    def __init__(self, send: Any) -> None:
+        self.started = False
+        self._send = send
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._has_head = self._is_whole = False
+
+    async def relay(self, reader: asyncio.StreamReader) -> None:
+        while not self._is_whole:
+            data = await reader.read(_PIECE_BYTES)
+            if not data:
+                raise ConnectionResetError
+            self._parser.feed_data(data)
+            await self._pass_on()
+
+    async def _pass_on(self) -> None:
+        if self._has_head and not self.started:
+            self.started = True
+            status, headers = self._parser.get_status_code(), _spoken(self._headers)
+            await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        body, self._body = b"".join(self._body), []
+        if body or self._is_whole:
+            await self._send({"type": "http.response.body", "body": body, "more_body": not self._is_whole})
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self._has_head = True
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        self._is_whole = True
