@@ -264,7 +264,8 @@ def weights(rule: Version, ages: Sequence[int]) -> list[Fraction]:
         given[0], given[-1] = first, last
     if count == 1 or sum(given) == 0:  # a single touch; or two, where only the middle is paid
         given = [Fraction(1) for _ in ages]
-    return [part / sum(given) for part in given]
+    whole = sum(given)
+    return [part / whole for part in given]
 
 
 def _halved(behind: int, half_life: int) -> Fraction:
@@ -276,9 +277,10 @@ def _halved(behind: int, half_life: int) -> Fraction:
 def share(total: int, parts: Sequence[Fraction]) -> list[int]:
     """Each gets its whole units; the rest goes, one by one, to the largest remainder, the earlier first."""
     given = [int(total * part) for part in parts]
-    while sum(given) < total:
-        left = [total * part - got for part, got in zip(parts, given, strict=True)]
-        given[left.index(max(left))] += 1
+    left = [total * part - got for part, got in zip(parts, given, strict=True)]
+    largest_first = sorted(range(len(parts)), key=lambda index: (-left[index], index))
+    for index in largest_first[: total - sum(given)]:
+        given[index] += 1
     return given
 
 
