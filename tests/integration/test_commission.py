@@ -1,12 +1,14 @@
 """Commission follows credits; money is exchanged at the rate of the conversion's day."""
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.integration.test_credit_entries import _refund, land, make_rule
+from tests.integration.test_credit_entries import _refund, arrive, land, make_rule
 from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
 from tests.integration.test_stats import ask
 from tests.support.facts import Plan, store_plans
@@ -69,6 +71,35 @@ async def test_a_flat_amount_is_split_by_weight(service: Service) -> None:
     await plan(service, Plan(FIRST, flat=501, currency="EUR"))
     await land(service, ANNA, BELLA)
     assert commissions(await credited(service, sale("A", 5, visitor_id="v1"))) == {"1": "2.51", "2": "2.50"}
+
+
+async def test_value_and_commissions_as_of_any_past_moment_can_be_read(service: Service) -> None:
+    """What was recorded by then, in the programme's currency; an order that was not judged yet was worth nothing."""
+    await plan(service, Plan(FIRST, percent=Decimal(10)))
+    await rate(service, "USD", "0.5")
+    message = sale("A", 5, visitor_id="v1", currency="USD", gross_minor=10_000)
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    for hour, arrives in enumerate(
+        (
+            arrive(service, ANNA),
+            service.accept(message),
+            arrive(service, BELLA),
+            service.accept(_refund("r1", "40.00")),
+        )
+    ):
+        await arrives
+        await service.settle(partial(lambda moment: moment, noon + timedelta(hours=hour)))
+
+    async def recorded(hour: int) -> tuple[str, str, dict[str, str]]:
+        shown = await service.explain(message, noon + timedelta(hours=hour, minutes=1))
+        paid = {part["influencer_id"]: part["commission"] for part in shown["commissions"]}
+        assert all(part["plan_id"] is None for part in shown["commissions"])
+        return shown["value"]["net"], shown["value"]["commission"], paid
+
+    assert await recorded(0) == ("0.00", "0.00", {})
+    assert await recorded(1) == ("50.00", "5.00", {"1": "5.00"})
+    assert await recorded(2) == ("50.00", "5.00", {"1": "2.50", "2": "2.50"})
+    assert await recorded(3) == ("30.00", "3.00", {"1": "1.50", "2": "1.50"})
 
 
 async def test_each_influencer_is_paid_by_its_own_plan(service: Service) -> None:

@@ -68,7 +68,8 @@ class Value(BaseModel):
 
 class Commission(BaseModel):
     influencer_id: str
-    plan_id: str
+    plan_id: str | None
+    """None as of a past moment: what was recorded tells no plan."""
     percent: str | None
     flat: str | None
     flat_currency: str | None
@@ -86,7 +87,7 @@ class Attribution(Extensible):
     value: Value
     commissions: list[Commission]
     as_of: datetime | None = None
-    """Of `credits`, where it was asked for; all else is of now."""
+    """Of `credits`, `value` and `commissions`, where it was asked for; all else is of now."""
 
 
 class Entry(Extensible):

@@ -22,7 +22,7 @@ from attribution.domain.programs import Program
 from attribution.domain.refunds import JudgedRefund, judge_refunds
 from attribution.domain.rules import Terms
 from attribution.domain.valuation import Valuation
-from attribution.errors import FieldError, InvalidInputError
+from attribution.errors import FieldError, InvalidInputError, MissingRateError
 
 from .attributor import merged, since_us, value_all
 from .explanation import Explanation
@@ -104,7 +104,7 @@ class ConversionReader:
             if as_of is None:
                 return shown
             recorded = (await facts.credits_recorded([key], as_of)).get(key[1], [])
-        return {**shown, "as_of": as_of, "credits": _by_influencer(recorded, explained.conversion.currency)}
+        return {**shown, "as_of": as_of, **_recorded(recorded, explained.conversion.currency, program.currency)}
 
     async def history(
         self, program: Program, source: str, conversion_type: str, external_id: str, after: int, limit: int
@@ -192,7 +192,7 @@ class ConversionReader:
             "more_touches": explanation.more_touches,
             "codes": [_code(explanation, judged) for judged in attribution.codes],
             "credits": _by_influencer(attribution.credits, conversion.currency),
-            "value": _value(explanation.valuation, program.currency),
+            "value": _value(explanation.valuation.credits, program.currency, explanation.valuation.missing),
             "commissions": _commissions(explanation.valuation, program.currency),
             "recorded": {
                 "status": record.status.value if record.status else None,
@@ -322,9 +322,29 @@ def _by_influencer(credits_: Sequence[Credit], currency: str) -> list[Mapping[st
     ]
 
 
-def _value(valuation: Valuation, currency: str) -> Mapping[str, Any]:
+def _recorded(credits_: Sequence[Credit], currency: str, program_currency: str) -> Mapping[str, Any]:
+    """What entries tell of a past moment: neither a plan nor that a rate was missing."""
+    paid: dict[InfluencerId | None, int] = {}
+    for credit in credits_:
+        if credit.via is not Via.NONE:
+            paid[credit.influencer_id] = paid.get(credit.influencer_id, 0) + credit.commission
+    return {
+        "credits": _by_influencer(credits_, currency),
+        "value": _value(credits_, program_currency),
+        "commissions": [
+            {
+                **dict.fromkeys(("plan_id", "percent", "flat", "flat_currency")),
+                "influencer_id": _id(influencer_id),
+                "commission": from_minor(commission, program_currency),
+            }
+            for influencer_id, commission in paid.items()
+            if influencer_id is not None and commission
+        ],
+    }
+
+
+def _value(credits_: Sequence[Credit], currency: str, missing: MissingRateError | None = None) -> Mapping[str, Any]:
     """What the conversion is worth in the programme's currency; nothing while a rate is missing."""
-    credits_, missing = valuation.credits, valuation.missing
     return {
         "currency": currency,
         "gross": from_minor(sum(credit.gross_value for credit in credits_), currency),
