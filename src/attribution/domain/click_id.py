@@ -26,7 +26,9 @@ _MAC_SIZE = 16
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{56}", re.ASCII)
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 _TIMES = Struct(">Q8s")
-_pack = _BODY.pack
+_NEW_BODY = Struct(">BBQ8sQ")
+_CLICK_ID = slice(2, 18)
+_pack, _pack_new = _BODY.pack, _NEW_BODY.pack
 
 
 def make_click_id(clicked_at_us: int, unique: bytes) -> ClickId:
@@ -62,9 +64,16 @@ class ClickTokens:
         self._signing_id = max(keys)
         self._signing_mac = self._macs[self._signing_id]
 
+    def issue(self, clicked_at_us: int, unique: bytes, link_id: int) -> tuple[bytes, bytes]:
+        """A new click id, made as by `make_click_id`, and its token."""
+        body = _pack_new(_VERSION, self._signing_id, clicked_at_us, unique, link_id)
+        return body[_CLICK_ID], self._signed(body)
+
     def sign(self, click_id: bytes, link_id: int) -> bytes:
         """The token as ASCII bytes."""
-        body = _pack(_VERSION, self._signing_id, click_id, link_id)
+        return self._signed(_pack(_VERSION, self._signing_id, click_id, link_id))
+
+    def _signed(self, body: bytes) -> bytes:
         mac = self._signing_mac.copy()
         mac.update(body)
         return binascii.b2a_base64(body + mac.digest(), newline=False).translate(_URLSAFE)

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from .clicks import Channel
 from .ids import CampaignId, InfluencerId, LinkId, PostId, ProgramId
 
-SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+SLUG_MAX_LENGTH = 64
+SLUG = re.compile(rf"[A-Za-z0-9_-]{{1,{SLUG_MAX_LENGTH}}}", re.ASCII)
 RESERVED_SLUGS = frozenset(
     {"healthz", "readyz", "metrics", "docs", "openapi.json", "v1", "robots.txt", "favicon.ico"}
 )

@@ -71,6 +71,8 @@ class Answer:
 
     def raw(self, server_headers: bytes) -> bytes:
         """As HTTP/1.1. `server_headers`: whole lines that every answer has, like `date`."""
+        if self.location is not None and self.set_cookie is None:
+            return b"".join((_RAW_START[self.outcome], server_headers, b"location: ", self.location, b"\r\n\r\n"))
         parts = [_RAW_START[self.outcome], server_headers]
         if self.location is not None:
             parts += (b"location: ", self.location, b"\r\n")

@@ -1,6 +1,6 @@
 """From a tap and its link to the answer and the click's record: all of a redirect that needs no I/O."""
 
-from attribution.domain.click_id import ClickTokens, make_click_id
+from attribution.domain.click_id import ClickTokens
 from attribution.domain.clicks import pack_record
 
 from .address import NO_ADDRESS, AddressKeeper, KeptAddress, forwarded_address
@@ -31,29 +31,25 @@ class Answerer:
     def answer(self, tap: Tap, link: CompiledLink | None, address: KeptAddress, now_us: int) -> Answer:
         """`link`: what the tap's slug names, None for nothing; `address`: what is kept of the other end's."""
         outcome = decide(tap, link, now_us)
-        if link is None:
-            return Answer(outcome)
-        if outcome in CLICKS:
-            return self._click(outcome, tap, link, address, now_us)
-        if outcome is Outcome.HEAD:
-            return Answer(outcome, location_of_look(link, tap.query))
-        return Answer(outcome, link.fallback if outcome is Outcome.FALLBACK else None)
-
-    def _click(self, outcome: Outcome, tap: Tap, link: CompiledLink, address: KeptAddress, now_us: int) -> Answer:
-        visitor, set_cookie = tap.visitor, None
-        if not visitor and outcome is _LIVE and not tap.said.gpc:
+        if link is None or outcome not in CLICKS:
+            return _no_click(outcome, tap, link)
+        said, query, visitor, set_cookie = tap.said, tap.query, tap.visitor, None
+        if not visitor and outcome is _LIVE and not said.gpc:
             visitor = new_visitor(self._randomness)
-            set_cookie = visitor_cookie(visitor, secure=not tap.said.on_loopback)
-        click_id = make_click_id(now_us, self._randomness.take(_UNIQUE_BYTES))
-        query = tap.query
-        token = self._tokens.sign(click_id, link.link_id)
-        location = location_of_click(link, query, token, visitor)
+            set_cookie = visitor_cookie(visitor, secure=not said.on_loopback)
         if self._trusted_proxies:
             address = self._forwarded_address(tap, address)
-        texts = (visitor, address.text, tap.said.referrer_host, *(subs(query) if query else NO_SUBS))
-        record = pack_record(click_id, link.record_part, tap.said.agent.record_part, address.country, texts)
-        return Answer(outcome, location, set_cookie, record)
+        click_id, token = self._tokens.issue(now_us, self._randomness.take(_UNIQUE_BYTES), link.link_id)
+        texts = (visitor, address.text, said.referrer_host, subs(query) if query else NO_SUBS)
+        record = pack_record(click_id, link.record_part, said.agent.record_part, address.country, texts)
+        return Answer(outcome, location_of_click(link, query, token, visitor), set_cookie, record)
 
     def _forwarded_address(self, tap: Tap, peer: KeptAddress) -> KeptAddress:
         kept = self._addresses.keep(forwarded_address(tap.said.forwarded_for, self._trusted_proxies))
         return peer if kept is NO_ADDRESS else kept
+
+
+def _no_click(outcome: Outcome, tap: Tap, link: CompiledLink | None) -> Answer:
+    if link is not None and outcome is Outcome.HEAD:
+        return Answer(outcome, location_of_look(link, tap.query))
+    return Answer(outcome, link.fallback if link is not None and outcome is Outcome.FALLBACK else None)

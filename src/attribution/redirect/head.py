@@ -8,23 +8,26 @@ close`, an odd byte) is left to the general parser, which alone decides what is 
 import re
 from typing import Final
 
-from attribution.domain.links import RESERVED_SLUGS
+from attribution.domain.links import RESERVED_SLUGS, SLUG_MAX_LENGTH
 
 from .tap import Said, Tap, TapReader, referrer_host_of
-from .visitor import VISITOR_COOKIE, visitor_in
+from .visitor import VISITOR_CHARACTERS, VISITOR_COOKIE, VISITOR_MAX_LENGTH, visitor_in
 
 _END: Final = b"\r\n\r\n"
 _LINE_END: Final = b"\r\n"
 _COOKIE: Final = b"\r\nCookie: "
 _REFERER: Final = b"\r\nReferer: "
-_OUR_COOKIE: Final = re.compile(re.escape(VISITOR_COOKIE) + rb"=([A-Za-z0-9_-]{1,64})")
+_OUR_COOKIE: Final = VISITOR_COOKIE + b"="
 _NOTHING_YET: Final = b"\0"
-_REQUEST: Final = re.compile(rb"GET /([A-Za-z0-9_-]{1,64})(?:\?([!\"$-~]*))? HTTP/1\.1")
+_METHOD: Final = b"GET /"
+_VERSION: Final = b" HTTP/1.1"
+_TARGET: Final = re.compile(rb"([A-Za-z0-9_-]{1,64})(?:\?([!\"$-~]*))?")
 _TEXT: Final = re.compile(rb"[\t -~\x80-\xff]*")
 _LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)")
 _DECIDES_FRAMING: Final = frozenset(
     {b"connection", b"proxy-connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"trailer"}
 )
+_TARGET_STARTS: Final = len(_METHOD)
 _HEAD_MAX_BYTES: Final = 16 * 1024
 _KEPT_MAX: Final = 4096
 _KEPT_MAX_BYTES: Final = 2048
@@ -74,23 +77,31 @@ class HeadReader:
     def __init__(self, heads: KnownHeads) -> None:
         self._heads = heads
         self._before = self._after = _NOTHING_YET
-        """The last head round its cookie, without the first line, and what it said but for the cookie."""
+        """The last head round its visitor, without the first line, and what it said but for the cookie."""
         self._said = Said()
 
     def read(self, data: bytes) -> Tap | None:
         """None: not a plain GET of a link."""
         end = data.find(_LINE_END)
-        request = _REQUEST.fullmatch(data, 0, end)
-        if request is None or data[-4:] != _END or len(data) > _HEAD_MAX_BYTES:
+        target_ends = end - len(_VERSION)
+        if data[:_TARGET_STARTS] != _METHOD or data[target_ends:end] != _VERSION:
             return None
-        slug = request[1].decode()
+        if data[-4:] != _END or len(data) > _HEAD_MAX_BYTES:
+            return None
+        target, query = data[_TARGET_STARTS:target_ends], b""
+        if not target.isalnum() or len(target) > SLUG_MAX_LENGTH:
+            match = _TARGET.fullmatch(target)
+            if match is None:
+                return None
+            target, query = match[1], match[2] or b""
+        slug = target.decode()
         if slug in RESERVED_SLUGS:
             return None
-        query = request[2] or b""
-        if data.startswith(self._before, end) and data.endswith(self._after):
-            cookie = _OUR_COOKIE.fullmatch(data, end + len(self._before), len(data) - len(self._after))
-            if cookie is not None:
-                return Tap("GET", slug, query, self._said, cookie[1])
+        after = len(data) - len(self._after)
+        if data[after:] == self._after and data.startswith(self._before, end):
+            visitor = data[end + len(self._before) : after]
+            if 0 < len(visitor) <= VISITOR_MAX_LENGTH and not visitor.translate(None, VISITOR_CHARACTERS):
+                return Tap("GET", slug, query, self._said, visitor)
         return self._read(slug, query, data[end:])
 
     def _read(self, slug: str, query: bytes, head: bytes) -> Tap | None:
@@ -105,7 +116,7 @@ class HeadReader:
         if said is None or visitor is None or said.visitor:
             return None
         if _may_keep(head, said):
-            self._before, self._after, self._said = before + cookie, after, said
+            self._before, self._after, self._said = before + cookie + _OUR_COOKIE, after, said
         return Tap("GET", slug, query, said, visitor)
 
 

@@ -8,7 +8,7 @@ from attribution import metrics
 from attribution.errors import UnavailableError
 
 from .address import KeptAddress
-from .answer import Answer, Header
+from .answer import Header
 from .answerer import Answerer
 from .compiled_link import CompiledLink
 from .decision import Outcome, method_allowed
@@ -53,8 +53,11 @@ class RedirectLane:
             await _send(send, 503, list(_AWAY))
             return
         peer = scope["client"]
-        answer = self._answered(tap, link, self.kept_address(peer))
-        if answer.record is not None:
+        answer = self._answerer.answer(tap, link, self.kept_address(peer), time_ns() // 1000)
+        self._counts[answer.outcome] += 1
+        if answer.record is None:
+            self._recorder.wake()
+        else:
             await self._recorder.record(answer.record)
         await _send(send, answer.status, answer.headers)
 
@@ -63,12 +66,13 @@ class RedirectLane:
         held = self._links.held(tap.slug) if tap.slug is not None else None
         if held is None:
             return False
-        answer = self._answered(tap, held.link, address)
-        response = answer.raw(server_headers)
+        answer = self._answerer.answer(tap, held.link, address, time_ns() // 1000)
+        self._counts[answer.outcome] += 1
         if answer.record is None:
-            connection.answer(response)
+            self._recorder.wake()
+            connection.answer(answer.raw(server_headers))
         else:
-            self._recorder.record_for(answer.record, connection, response)
+            self._recorder.record_for(answer.record, connection, answer.raw(server_headers))
         return True
 
     def kept_address(self, peer: tuple[str, int] | None) -> KeptAddress:
@@ -80,13 +84,6 @@ class RedirectLane:
             return None
         held = self._links.held(tap.slug)
         return held.link if held is not None else await self._links.find(tap.slug)
-
-    def _answered(self, tap: Tap, link: CompiledLink | None, address: KeptAddress) -> Answer:
-        answer = self._answerer.answer(tap, link, address, time_ns() // 1000)
-        self._counts[answer.outcome] += 1
-        if answer.record is None:
-            self._recorder.wake()
-        return answer
 
     def _count(self) -> None:
         """Metrics take a lock and write to shared memory: once a commit, not once a tap."""

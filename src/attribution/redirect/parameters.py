@@ -5,7 +5,8 @@ from urllib.parse import unquote_to_bytes
 
 from attribution.domain.clicks import SUB_COUNT, SUB_MAX_LENGTH
 
-NO_SUBS: tuple[bytes, ...] = (b"",) * SUB_COUNT
+NO_SUBS = b"\0" * (SUB_COUNT - 1)
+"""As a record has them."""
 _SUB_INDEX = {b"sub%d" % (index + 1): index for index in range(SUB_COUNT)}
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _DEEPEST_ENCODING = 4
@@ -68,8 +69,8 @@ def _percent(unsafe: re.Match[bytes]) -> bytes:
     return b"%%%02X" % ord(unsafe[0])
 
 
-def subs(query: bytes) -> tuple[bytes, ...]:
-    """sub1 to sub5 as UTF-8 without NUL, empty where absent or too long; the first of a name counts."""
+def subs(query: bytes) -> bytes:
+    """sub1 to sub5 as UTF-8, NUL between them, empty where absent or too long; the first of a name counts."""
     if b"sub" not in query and b"%" not in query:
         return NO_SUBS
     found: list[bytes | None] = [None] * SUB_COUNT
@@ -78,7 +79,7 @@ def subs(query: bytes) -> tuple[bytes, ...]:
         index = _SUB_INDEX.get(_decoded(name) if b"%" in name else name)
         if index is not None and found[index] is None:
             found[index] = _sub(value)
-    return tuple(sub or b"" for sub in found)
+    return b"\0".join(sub or b"" for sub in found)
 
 
 def _sub(raw: bytes) -> bytes:

@@ -9,7 +9,9 @@ _VISITOR_BYTES = 16
 _VISITOR_LENGTH = 22
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 _POOL_BYTES = 4096
-_VISITOR = re.compile(rb"[A-Za-z0-9_-]{1,64}")
+VISITOR_MAX_LENGTH = 64
+VISITOR_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_VISITOR = re.compile(rb"[A-Za-z0-9_-]{1,%d}" % VISITOR_MAX_LENGTH)
 _SECURE = b"; Path=/; Max-Age=34560000; HttpOnly; SameSite=Lax; Secure"
 _PLAIN = _SECURE.removesuffix(b"; Secure")
 
