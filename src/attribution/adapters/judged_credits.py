@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .postgres import Connection
 
 _SQL = statements("judged_credits")
-_BATCH: Final = 100
+BATCH: Final = 25
+"""Judged at a time: the event loop answers others in between."""
 FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 Judge = Callable[[CreditFacts, Sequence[StoredConversion], Model], Awaitable[Sequence[Judged]]]
@@ -29,7 +30,7 @@ async def judge_again(
     """Fills `judged_credits`, in place of `credit_entries`, for conversions of `[start, stop)`, a batch at a time."""
     await connection.execute(_SQL["stage"])
     facts = ReportFacts(connection)
-    async for keys in facts.keys(program_id, start, stop, _BATCH):
+    async for keys in facts.keys(program_id, start, stop, BATCH):
         conversions = await facts.conversions(keys)
         judged = await judge(facts, conversions, model)
         rows = [entry(j.conversion.key, None, credit) for j in judged for credit in j.valuation.credits]

@@ -175,7 +175,7 @@ class StatsFacts:
             groups = sketches.keys() | visitors.keys()
             return {group: estimate(sketches.get(group, ()), visitors.get(group, ())) for group in groups}
 
-        # Beside the event loop, which redirects people meanwhile.
+        # Beside the event loop, which answers others meanwhile.
         return counted | await asyncio.to_thread(estimated) if sketches or visitors else counted
 
     async def _fetch(self, statement: Statement) -> list[Row]:

@@ -20,7 +20,7 @@ from attribution.errors import FieldError, InvalidInputError
 from .attributor import judge
 
 BATCH: Final = 10
-"""Judged at a time: the event loop redirects people in between."""
+"""Judged at a time: the event loop answers others in between."""
 _NONE: Final = "none"
 _MODELS: Final[tuple[str, ...]] = (*Model, *ReportModel)
 
@@ -82,16 +82,18 @@ class _Paths:
 class Reports:
     def __init__(self, table: ReportTable) -> None:
         self._table = table
+        # Each holds a connection for as long as the conversions of its period need.
+        self._judging = asyncio.Semaphore(1)
 
     async def attribution(self, program: Program, query: ReportQuery) -> Mapping[str, Any]:
         """Memory holds distinct paths only. Raises `InvalidInputError` for a chain that is too large."""
-        async with self._table.snapshot() as facts:
+        async with self._judging, self._table.snapshot() as facts:
             as_of = await facts.as_of(program.program_id)
             paths = await _read(facts, program, query)
         by_model = {model: dict(paths.paid[model]) for model in query.models if model in set(Model)}
         for model in query.models:
             if model in set(ReportModel):
-                # Numbers are worked out beside the event loop, which redirects people meanwhile.
+                # Numbers are worked out beside the event loop, which answers others meanwhile.
                 by_model[model] = await asyncio.to_thread(_modelled, model, paths, query)
         return _answer(program, query, as_of, paths, by_model)
 
