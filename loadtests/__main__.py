@@ -22,6 +22,7 @@ SCENARIOS = (
     "attribution",
     "recompute",
     "stats",
+    "storm",
     "markov",
 )
 _RESULTS = Path(__file__).with_name("RESULTS.md")

@@ -109,6 +109,11 @@ def worker_pids(server: "subprocess.Popen[bytes]") -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()]
 
 
+def reader_pid(server: "subprocess.Popen[bytes]") -> int:
+    [pid] = [pid for pid in worker_pids(server) if b"read-stats" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return pid
+
+
 def warm(port: int, links: int) -> None:
     """Until each link was tapped, so that the worker holds them all; gives up on a machine that never gets there."""
     for seconds in (2, 4, 8, 16, 32, 64, 128):

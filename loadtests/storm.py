@@ -1,0 +1,98 @@
+"""Taps at a fixed rate, by themselves and under a storm of questions: what reading costs the redirect.
+
+The worker has the server core. The reader, Postgres and the generator share the other one, where Postgres gives way
+to the generator, whose lateness would count as the worker's.
+"""
+
+import asyncio
+import http.client
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from .history import LINKS, make_clicks, make_facts
+from .latency import random_taps
+from .open_loop import Latencies, OpenLoop
+from .processes import LOAD_CORE
+from .report import Table
+from .service import backend, reader_pid, server, warm
+from .stats import KEY, roll_up
+from .wrk import tap
+
+CLICKS = 1_000_000
+_ROUNDS = 5
+_ASKERS = 8
+_NICENESS = 10
+_QUESTION = "/v1/stats?program=history&from=2025-01-01&to=2026-01-01&group_by=influencer"
+
+
+async def run(directory: Path, seconds: int) -> list[Table]:
+    async with backend(directory, ATTRIBUTION_ADMIN_KEY=KEY) as servers:
+        await make_clicks(servers, CLICKS)
+        await make_facts(servers)
+        await roll_up(servers)
+        os.setpriority(os.PRIO_PROCESS, servers.postgres.pid, _NICENESS)
+        with server(servers) as (port, process):
+            os.sched_setaffinity(reader_pid(process), {LOAD_CORE})
+            await asyncio.to_thread(warm, port, LINKS)
+            most = await asyncio.to_thread(tap, port, links=LINKS, pattern="random", seconds=seconds)
+            load = OpenLoop(directory, random_taps())
+            return [await asyncio.to_thread(_measured, load, port, most.rate // 4, seconds)]
+
+
+def _measured(load: OpenLoop, port: int, rate: float, seconds: int) -> Table:
+    quiet, stormy, answered = [], [], 0
+    for _ in range(_ROUNDS):
+        quiet.append(load.run(port, rate=rate, seconds=seconds))
+        with _storm(port) as answers:
+            stormy.append(load.run(port, rate=rate, seconds=seconds))
+        answered += len(answers)
+    asked = f"{_ASKERS} ask for a year by influencer"
+    rows = [_row("no questions", quiet, quiet, 0), _row(asked, stormy, quiet, answered)]
+    columns = ("meanwhile", "taps/s", "p50 ms", "p99 ms", "p99.9 ms", "p99 to quiet", "failed", "answered/s")
+    title = (
+        f"Taps at {rate:,.0f}/s, a quarter of our most, medians of {_ROUNDS} x {seconds} s, {CLICKS:,} clicks stored"
+    )
+    return Table(title, columns, rows)
+
+
+@contextmanager
+def _storm(port: int) -> Iterator[Sequence[int]]:
+    """Yields the statuses, one an answer. A 503 is one: so many wait that the reader refuses."""
+    over, answers = threading.Event(), list[int]()
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        while not over.is_set():
+            connection.request("GET", _QUESTION, headers={"Authorization": f"Bearer {KEY}"})
+            response = connection.getresponse()
+            response.read()
+            answers.append(response.status)
+        connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(_ASKERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def _row(name: str, loads: Sequence[Latencies], quiet: Sequence[Latencies], answered: int) -> tuple[str, ...]:
+    p99 = median(load.p99_ms for load in loads)
+    return (
+        name,
+        f"{median(load.requests / load.seconds for load in loads):,.0f}",
+        f"{median(load.p50_ms for load in loads):.2f}",
+        f"{p99:.2f}",
+        f"{median(load.p999_ms for load in loads):.2f}",
+        f"{median(one.p99_ms / other.p99_ms for one, other in zip(loads, quiet, strict=True)):.2f}",
+        str(sum(load.failed + load.not_302 for load in loads)),
+        f"{answered / sum(load.seconds for load in loads):.1f}",
+    )
