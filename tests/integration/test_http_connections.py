@@ -13,7 +13,7 @@ from tests.redirecting import BROWSER
 from tests.support.lanes import Client, LaneServer
 from tests.support.waiting import wait_until
 
-from attribution.entrypoints.http_protocol import Sweeper
+from attribution.entrypoints.sweeper import Sweeper
 from attribution.settings import JournalSync
 
 TAP = b"GET /anna HTTP/1.1\r\nHost: go.brand.example\r\nUser-Agent: " + BROWSER + b"\r\n\r\n"

@@ -11,7 +11,8 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
-from attribution.entrypoints.http_protocol import BoundedHttpProtocol, Sweeper
+from attribution.entrypoints.http_protocol import BoundedHttpProtocol
+from attribution.entrypoints.sweeper import Sweeper
 from attribution.redirect.head import HeadReader, KnownHeads
 from attribution.redirect.tap import Tap
 

@@ -21,7 +21,8 @@ from attribution.domain.clicks import Click, unpack_click
 from attribution.domain.ids import ClickId
 from attribution.domain.links import Link
 from attribution.entrypoints.application import Application
-from attribution.entrypoints.http_protocol import BoundedHttpProtocol, Sweeper, http_protocol
+from attribution.entrypoints.http_protocol import BoundedHttpProtocol, http_protocol
+from attribution.entrypoints.sweeper import Sweeper
 from attribution.journal import Corrupt, Journal, JournalDirectory, JournalPolicy, split_frames
 from attribution.redirect.head import KnownHeads
 from attribution.redirect.lane import RedirectLane

@@ -17,7 +17,8 @@ from uvicorn.server import ServerState
 
 from attribution.entrypoints import http_protocol as ours
 from attribution.entrypoints.application import Application
-from attribution.entrypoints.http_protocol import RELIED_ON, BoundedHttpProtocol, FastLaneProtocol, Sweeper
+from attribution.entrypoints.http_protocol import RELIED_ON, BoundedHttpProtocol, FastLaneProtocol
+from attribution.entrypoints.sweeper import Sweeper
 from attribution.redirect.head import KnownHeads
 
 REVIEWED = "0.54.0"

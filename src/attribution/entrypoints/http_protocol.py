@@ -4,7 +4,6 @@ A plain tap (redirect/head.py) on a held link never reaches the parser, ASGI or 
 uvicorn's own way, so its answers are uvicorn's. docs/adr/0006-fast-lane.md tells why.
 """
 
-import asyncio
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -20,6 +19,7 @@ from attribution.redirect.head import HeadReader, KnownHeads
 from attribution.redirect.lane import RedirectLane
 
 from .application import Application
+from .sweeper import Sweeper
 
 _log = structlog.get_logger(__name__)
 HEAD_MAX_BYTES = 64 * 1024
@@ -45,7 +45,7 @@ RELIED_ON: Final[dict[type, frozenset[str]]] = {
 """Names of uvicorn's that are not its public interface; tests/unit/test_uvicorn.py holds what they mean."""
 
 
-def http_protocol(application: Application, sweeper: "Sweeper | None" = None) -> Any:
+def http_protocol(application: Application, sweeper: Sweeper | None = None) -> Any:
     """For `uvicorn.Config(http=...)`: without the fast lane where this uvicorn is not what it was made for."""
     sweeper = sweeper or Sweeper()
     lacking = lacking_names()
@@ -62,28 +62,6 @@ def lacking_names() -> list[str]:
 def _names_of(kind: Any) -> set[str]:
     code = getattr(kind.__init__, "__code__", None)
     return {*dir(kind), *(code.co_names if code is not None else ())}
-
-
-class Sweeper:
-    """One look at all connections of a server once an interval, instead of a timer for each request."""
-
-    def __init__(self, head_timeout_s: float = 10.0, interval_s: float = 1.0) -> None:
-        self.head_timeout_s = head_timeout_s
-        self.interval_s = interval_s
-        self._sweeps = False
-
-    def watch(self, loop: asyncio.AbstractEventLoop, connections: "set[Any]") -> None:
-        """Until there are none."""
-        if not self._sweeps:
-            self._sweeps = True
-            loop.call_later(self.interval_s, self._sweep, loop, connections)
-
-    def _sweep(self, loop: asyncio.AbstractEventLoop, connections: "set[Any]") -> None:
-        self._sweeps = False
-        if connections:
-            self.watch(loop, connections)
-        for connection in list(connections):
-            connection.swept(self)
 
 
 class _Flow(FlowControl):
