@@ -43,7 +43,7 @@ ANALYZE links, posts;
 _CLICKS = f"""
 INSERT INTO clicks (
     program_id, clicked_at, click_id, link_id, influencer_id, campaign_id, post_id, channel, is_bot, agent_class,
-    visitor_id, ip, referrer_host
+    visitor_id, ip, referrer_host, country, device
 )
 SELECT 1, at,
        (lpad(to_hex((extract(epoch FROM at) * 1000000)::bigint), 16, '0') || lpad(to_hex(n), 16, '0'))::uuid,
@@ -51,7 +51,9 @@ SELECT 1, at,
        (ARRAY['instagram', 'tiktok', 'youtube', 'blog'])[1 + link % 4], n % 20 = 0,
        CASE WHEN n % 20 = 0 THEN 'social-preview' ELSE 'browser' END,
        CASE WHEN n % 10 < 8 THEN 'v' || (n * {_BLOCKS} / $3::bigint) || '-' || floor(random() * $4::int)::int END,
-       '203.0.113.0', 'l.instagram.com'
+       '203.0.113.0', 'l.instagram.com',
+       (ARRAY['DE', 'AT', 'CH', 'FR', 'GB', 'US', 'NL', 'ES', NULL])[1 + floor(random() ^ 2 * 9)::int],
+       (ARRAY['mobile', 'mobile', 'mobile', 'desktop', 'tablet', 'other'])[1 + floor(random() * 6)::int]
 FROM (
     SELECT n, timestamptz '{YEAR}-01-01Z' + n * (interval '365 days' / $3::bigint) AS at,
            floor(random() ^ 2 * {LINKS})::int AS link
