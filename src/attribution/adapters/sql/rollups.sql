@@ -32,8 +32,9 @@ SELECT count(*) FROM (
 ) f;
 
 -- name: add
--- Summed by the finest grain first, of which all others are made, and a moment is looked up in a time zone once. In the
--- order of the index, whose pages are then visited once each.
+-- Summed by the finest grain first, of which all others are made. In the order of the index, whose pages are then visited
+-- once each. Buckets are not joined to the sums by their moments: by the planner's guess that is done by the programme
+-- alone, and a year of a programme then takes the square of its hours.
 WITH moments AS (
     SELECT program_id, at, p.rolled_up_in AS zone, date_trunc($2, at, p.rolled_up_in) AS finest
     FROM (SELECT DISTINCT program_id, at FROM taken_deltas) d JOIN programs p USING (program_id)
@@ -41,13 +42,10 @@ WITH moments AS (
     SELECT program_id, zone, finest, {dimensions}, sum(clicks) AS clicks, sum(bot_clicks) AS bot_clicks
     FROM taken_deltas JOIN moments USING (program_id, at)
     GROUP BY program_id, zone, finest, {dimensions}
-), buckets AS (
-    SELECT program_id, finest, g.grain, date_trunc(g.grain, finest, zone) AS bucket
-    FROM (SELECT DISTINCT program_id, zone, finest FROM summed) d CROSS JOIN unnest($1::text[]) AS g (grain)
 )
 INSERT INTO {rollup} AS r (program_id, grain, bucket, {dimensions}, clicks, bot_clicks)
-SELECT program_id, grain, bucket, {dimensions}, sum(clicks), sum(bot_clicks)
-FROM summed JOIN buckets USING (program_id, finest)
+SELECT program_id, grain, date_trunc(grain, finest, zone) AS bucket, {dimensions}, sum(clicks), sum(bot_clicks)
+FROM summed CROSS JOIN unnest($1::text[]) AS g (grain)
 GROUP BY program_id, grain, bucket, {dimensions}
 ORDER BY program_id, grain, bucket, {dimensions}
 ON CONFLICT (program_id, grain, bucket, {dimensions}) DO UPDATE SET
