@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -110,8 +111,13 @@ def worker_pids(server: "subprocess.Popen[bytes]") -> list[int]:
 
 
 def reader_pid(server: "subprocess.Popen[bytes]") -> int:
-    [pid] = [pid for pid in worker_pids(server) if b"read-stats" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return pid
+    """It may start a moment later than the workers."""
+    for _ in range(100):
+        for pid in worker_pids(server):
+            if b"read-stats" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        time.sleep(0.1)
+    raise RuntimeError("there is no reader")
 
 
 def warm(port: int, links: int) -> None:

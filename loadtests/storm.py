@@ -1,7 +1,7 @@
 """Taps at a fixed rate, by themselves and under a storm of questions: what reading costs the redirect.
 
-The worker has the server core. The reader, Postgres and the generator share the other one, where Postgres gives way
-to the generator, whose lateness would count as the worker's.
+The worker has the server core. All others share the other one, where they give way to the generator, whose lateness
+would count as the worker's.
 """
 
 import asyncio
@@ -34,13 +34,19 @@ async def run(directory: Path, seconds: int) -> list[Table]:
         await make_clicks(servers, CLICKS)
         await make_facts(servers)
         await roll_up(servers)
-        os.setpriority(os.PRIO_PROCESS, servers.postgres.pid, _NICENESS)
+        _give_way(servers.postgres.pid)
         with server(servers) as (port, process):
             os.sched_setaffinity(reader_pid(process), {LOAD_CORE})
             await asyncio.to_thread(warm, port, LINKS)
             most = await asyncio.to_thread(tap, port, links=LINKS, pattern="random", seconds=seconds)
             load = OpenLoop(directory, random_taps())
             return [await asyncio.to_thread(_measured, load, port, most.rate // 4, seconds)]
+
+
+def _give_way(pid: int) -> None:
+    """Of a process with the children that it starts from now on; 0 is the thread that says so."""
+    os.sched_setaffinity(pid, {LOAD_CORE})
+    os.setpriority(os.PRIO_PROCESS, pid, _NICENESS)
 
 
 def _measured(load: OpenLoop, port: int, rate: float, seconds: int) -> Table:
@@ -65,6 +71,7 @@ def _storm(port: int) -> Iterator[Sequence[int]]:
     over, answers = threading.Event(), list[int]()
 
     def ask() -> None:
+        _give_way(0)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         while not over.is_set():
             connection.request("GET", _QUESTION, headers={"Authorization": f"Bearer {KEY}"})
