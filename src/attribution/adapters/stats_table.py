@@ -73,6 +73,7 @@ class StatsTable:
         `judging`: for who will `judge_again`, which writes what it finds to a table of its own.
         """
         async with self._database.transaction(isolation="repeatable_read", readonly=not judging) as connection:
+            await connection.execute(_SQL["settings"])
             as_of = await connection.fetchval(_SQL["as_of"], program_id)
             zone = await connection.fetchval(_SQL["zone"], program_id)
             yield StatsFacts(connection, as_of or EPOCH, zone)
@@ -97,7 +98,7 @@ class StatsFacts:
 
     async def rows(self, question: Question) -> list[StatsRow]:
         """Raises `MissingRateError` for a conversion or a cost in a currency that has no rate on its day."""
-        rows = [_row(row, question) for row in await self._fetch(await self._composed(page_statement, question))]
+        rows = _rows(await self._fetch(await self._composed(page_statement, question)), question)
         if Sum.UNIQUE_VISITORS in question.sums:
             await self._count_visitors(question, rows)
         return rows
@@ -105,8 +106,8 @@ class StatsFacts:
     async def page(self, question: Question) -> tuple[list[StatsRow], StatsRow]:
         """Rows, and the totals over all rows whatever the page. Raises as `rows` does."""
         found = await self._fetch(await self._composed(page_with_totals_statement, question))
-        rows = [_row(row, question) for row in found if not row["is_total"]]
-        [total] = [_row(row, whole(question)) for row in found if row["is_total"]]
+        rows = _rows([row for row in found if not row["is_total"]], question)
+        [total] = _rows([row for row in found if row["is_total"]], whole(question))
         if Sum.UNIQUE_VISITORS in question.sums:
             await self._count_visitors(narrowed(question, rows), rows)
             await self._count_visitors(whole(question), [total])
@@ -182,8 +183,17 @@ class StatsFacts:
         return await self._connection.fetch(statement.sql, *statement.values)
 
 
-def _row(row: Row, question: Question) -> StatsRow:
-    return StatsRow(_labels(row, question.group_by), {name: row[name] for name in question.added})
+def _rows(rows: Iterable[Row], question: Question) -> list[StatsRow]:
+    added = question.added
+    return [StatsRow(_labels(row, question.group_by), _sums(row, added)) for row in rows]
+
+
+def _sums(row: Row, added: Iterable[Sum]) -> Sums:
+    """Costs are whole minor units, though they may be too many for any integer of the database."""
+    sums = {name: row[name] for name in added}
+    if Sum.COSTS in sums:
+        sums[Sum.COSTS] = int(sums[Sum.COSTS])
+    return sums
 
 
 def _group(row: Row, question: Question) -> Group:

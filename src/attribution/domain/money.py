@@ -76,8 +76,10 @@ def from_minor(minor: int, currency: str) -> str:
     digits = exponent(currency)
     if not digits:
         return str(minor)
-    text = f"{abs(minor):0{digits + 1}}"
-    return f"{'-' if minor < 0 else ''}{text[:-digits]}.{text[-digits:]}"
+    text = str(minor)
+    if minor < 0 or len(text) <= digits:
+        text = f"{minor:0{digits + 1 + (minor < 0)}}"
+    return f"{text[:-digits]}.{text[-digits:]}"
 
 
 def split(total: int, weights: Sequence[Fraction]) -> list[int]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import Enum
-from operator import itemgetter
+from operator import itemgetter, mul
 from typing import Any, Final
 
 from attribution.domain.measures import Sum, Term
@@ -53,14 +53,18 @@ class Metric:
 
 
 def _adder(terms: tuple[Term, ...], gross_margin: Decimal) -> Callable[[Sums], Decimal | int]:
-    if len(terms) == 1 and terms[0] == Term(terms[0].sum):
-        return itemgetter(terms[0].sum)
-    factors = [(term.sum, term.sign * gross_margin if term.times_margin else term.sign) for term in terms]
-    return lambda sums: sum([sums[name] * factor for name, factor in factors])
+    values = itemgetter(*(term.sum for term in terms))
+    factors = [term.sign * gross_margin if term.times_margin else term.sign for term in terms]
+    if any(factor != 1 for factor in factors):
+        return lambda sums: sum(map(mul, values(sums), factors))
+    return values if len(terms) == 1 else lambda sums: sum(values(sums))
 
 
 def _count(value: Decimal | int) -> int | float:
-    return int(value) if value == int(value) else float(value)
+    if isinstance(value, int):
+        return value
+    number = float(value)
+    return int(number) if number.is_integer() else number
 
 
 def ratio(numerator: Decimal | int, denominator: Decimal | int) -> str | None:
@@ -69,7 +73,12 @@ def ratio(numerator: Decimal | int, denominator: Decimal | int) -> str | None:
         return None
     if not numerator:
         return _NOUGHT
-    text = f"{_RATIOS.divide(numerator, denominator).normalize():f}"
+    quotient = _RATIOS.divide(numerator, denominator).normalize()
+    text = str(quotient)
+    if "E" in text:
+        text = f"{quotient:f}"
+    if len(text.strip("-0.")) > _RATIO_DIGITS:
+        return text
     missing = _RATIO_DIGITS - len(text.replace(".", "").strip("-0"))
     if missing <= 0:
         return text

@@ -1,3 +1,9 @@
+-- name: settings
+-- Of the transaction: many short statements at once are better off without compiling, and without workers of their own
+-- unless they read millions of rows; a plan made for the values knows how few groups they choose.
+SELECT set_config('jit', 'off', true), set_config('parallel_setup_cost', '100000', true),
+       set_config('plan_cache_mode', 'force_custom_plan', true);
+
 -- name: as_of
 -- All that was accepted before this instant is in the answer.
 -- Null before the first consumer has said how far it is.
