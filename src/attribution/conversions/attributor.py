@@ -19,6 +19,8 @@ from attribution.domain.rules import Judgement
 from attribution.domain.valuation import Valuation, value
 from attribution.errors import AttributionError
 
+from .together import together
+
 _log = structlog.get_logger(__name__)
 _LANES = 2
 _WORTH_LANES = 500
@@ -58,8 +60,8 @@ class Attributor:
                     judged = await self.step()
                 if not judged:
                     await asyncio.sleep(self._policy.poll_s)
-            except* AttributionError as errors:
-                _log.warning("attribution_interrupted", errors=[str(error) for error in errors.exceptions])
+            except AttributionError as error:
+                _log.warning("attribution_interrupted", error=str(error))
                 await asyncio.sleep(self._policy.retry_s)
 
     async def step(self) -> int:
@@ -86,9 +88,8 @@ class Attributor:
         """Postgres works for some while others are judged here."""
         async with AsyncExitStack() as stack:
             others = [await stack.enter_async_context(session.lane()) for _ in range(_LANES - 1)]
-            lanes = await stack.enter_async_context(asyncio.TaskGroup())
-            for lane, part in zip((session, *others), _parts(conversions), strict=True):
-                lanes.create_task(self._credit(lane, part), name="credit")
+            parts = _parts(conversions)
+            await together(self._credit(*lane) for lane in zip((session, *others), parts, strict=True))
 
     async def _credit(self, session: CreditSession, conversions: Sequence[StoredConversion]) -> None:
         # In its own transaction, before the touches are read: a click of a visitor named only now either is

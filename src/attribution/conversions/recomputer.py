@@ -1,7 +1,7 @@
 """Judges the conversions of a period anew, by other terms, a batch at a time between those of the attributor."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from attribution.domain.instants import from_us
 from attribution.errors import UnavailableError
 
 from .attributor import judge_and_value
+from .together import together
 
 _log = structlog.get_logger(__name__)
 _LANES = 2
@@ -100,7 +101,7 @@ class Recomputer:
         progress = _Progress(recomputation.mark, self._policy.batches)
         async with AsyncExitStack() as stack:
             lanes = [session, *[await stack.enter_async_context(session.lane()) for _ in range(_LANES - 1)]]
-            await _together([self._lane(lane, recomputation, progress) for lane in lanes])
+            await together([self._lane(lane, recomputation, progress) for lane in lanes])
         return progress.done
 
     async def _lane(self, session: RecomputationSession, recomputation: Recomputation, progress: "_Progress") -> None:
@@ -135,20 +136,6 @@ class Recomputer:
             difference for j in judged for difference in _differences(j, before.get(j.conversion.conversion_id, {}))
         ]
         await session.reach(recomputation, _mark(judged[-1].conversion), len(judged), differences)
-
-
-async def _together(lanes: Iterable[Coroutine[None, None, None]]) -> None:
-    """Raises what the first that failed raised, when all have ended.
-
-    Not a `TaskGroup`: before Python 3.13 it leaves its task marked as cancelled.
-    """
-    tasks = [asyncio.create_task(lane, name="recompute") for lane in lanes]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)
