@@ -90,12 +90,12 @@ class ClickTable:
         """
         await self.ensure_partitions(_months(clicks))
         # In one order, so that writers of the same clicks, after a redelivery, never wait in a circle.
-        rows = copy_file(sorted(clicks.rows))
+        rows, deltas = copy_file(sorted(clicks.rows)), copy_file(delta_rows(clicks.records))
         try:
             async with self._database.transaction() as connection:
                 if clicks:
                     await _copy_new(connection, rows)
-                    await _copy(connection, "click_deltas", copy_file(delta_rows(clicks.records)), DELTA_COLUMNS)
+                    await _copy(connection, "click_deltas", deltas, DELTA_COLUMNS)
                 await _account(connection, dead_letters, committed, _arrivals(clicks, sources))
             return Stored(len(clicks), 0)
         except _RepeatedClickError:
