@@ -30,10 +30,11 @@ from attribution.adapters.click_table import ClickTable
 from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import Rollups
+from attribution.adapters.stats_pages import StatsRow
+from attribution.adapters.stats_pages import Sums as StatsSums
 from attribution.adapters.stats_sql import NONE
 from attribution.adapters.stats_sql import Question as StatsQuestion
-from attribution.adapters.stats_table import StatsRow, StatsTable
-from attribution.adapters.stats_table import Sums as StatsSums
+from attribution.adapters.stats_table import StatsTable
 from attribution.conversions.attributor import judge_and_value
 from attribution.domain.click_id import make_click_id
 from attribution.domain.conversions import ConversionMessage, ConversionStatus

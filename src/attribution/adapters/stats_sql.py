@@ -38,6 +38,15 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """The last value of a dimension that is asked for, of ids or times in the order of the answer."""
+
+    dimension: Dimension
+    value: Any
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """`filters`: ids as integers, months to hours as the instants where they begin, all others text; `NONE` for null.
 
@@ -61,6 +70,7 @@ class Question:
     order: Order | None = None
     limit: int | None = None
     offset: int = 0
+    bound: Bound | None = None
 
     @property
     def dimensions(self) -> list[Dimension]:
@@ -199,6 +209,8 @@ class _Composer:
 
     def _click_facts(self, rollup: Rollup | None, found: Cover, columns: Sequence[str]) -> str:
         more = "".join(f", {column}" for column in columns)
+        if not found.edges and not found.pieces:
+            return _SQL["no_clicks"].format(columns=more)
         program = self.value(self.question.program_id, "bigint")
         parts = [
             _SQL["click_rows"].format(
@@ -212,7 +224,7 @@ class _Composer:
         if rollup is not None and found.pieces:
             rolled_up, pieces = _SQL["clicks_rolled_up"], self._pieces(found)
             parts.append(rolled_up.format(pieces=pieces, rollup=rollup.table, columns=more, program=program))
-        return " UNION ALL ".join(parts) or _SQL["no_clicks"].format(columns=more)
+        return " UNION ALL ".join(parts)
 
     def _pieces(self, found: Cover) -> str:
         grains = self.value([piece.grain for piece in found.pieces], "text[]")
@@ -346,7 +358,7 @@ class _Composer:
             "groups": "".join(f"{self._expression(name, source)} AS {name}, " for name in asked.group_by),
             "grouped": _grouped(asked.group_by),
             "posts": self._posts(),
-            "filters": " AND ".join(self._filter(name, source) for name in asked.filters) or "true",
+            "filters": " AND ".join(self._filters(source)) or "true",
         }
         common = {
             "program": (asked.program_id, "bigint"),
@@ -370,6 +382,14 @@ class _Composer:
         if dimension is Dimension.NEW_OR_RETURNING:
             return _SQL["new_or_returning"]
         return "p.content_type" if dimension is Dimension.CONTENT_TYPE else f"f.{_plain(source.columns[dimension])}"
+
+    def _filters(self, source: Source) -> list[str]:
+        filters = [self._filter(name, source) for name in self.question.filters]
+        bound = self.question.bound
+        if bound is None:
+            return filters
+        value = self.value(bound.value, _type(bound.dimension))
+        return [*filters, f"{self._expression(bound.dimension, source)} {'>=' if bound.descending else '<='} {value}"]
 
     def _filter(self, dimension: Dimension, source: Source) -> str:
         values = self.question.filters[dimension]

@@ -1,11 +1,10 @@
 """Reads sums of facts: from rollups, and from rows where those do not reach."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attribution.domain.fx import minor_rate
@@ -20,9 +19,9 @@ from .fx_rate_table import rate_book
 from .judged_credits import FOREVER, Judge, judge_again
 from .postgres import Database, Row
 from .statements import statements
+from .stats_pages import StatsRow, Sums, first_reading, narrowed, on_page
 from .stats_sources import COSTS, MONEY
 from .stats_sql import (
-    NONE,
     Question,
     Rates,
     SketchPlan,
@@ -46,20 +45,11 @@ if TYPE_CHECKING:
 _SQL = statements("stats")
 EXACT_VISITORS_CLICKS: Final = 200_000
 """Over periods of so many clicks of humans, visitors are counted one by one."""
-Sums = dict[Sum, Decimal | int]
 Group = tuple[Any, ...]
 
 
 class Compose(Protocol):
     def __call__(self, question: Question, *, rolled_up: bool, rates: Rates) -> Statement: ...
-
-
-@dataclass(frozen=True, slots=True)
-class StatsRow:
-    """`dimensions`: all that were grouped by. Months to hours are the instants where they begin, all others text."""
-
-    dimensions: Mapping[Dimension, Any]
-    sums: Sums
 
 
 class StatsTable:
@@ -98,16 +88,22 @@ class StatsFacts:
 
     async def rows(self, question: Question) -> list[StatsRow]:
         """Raises `MissingRateError` for a conversion or a cost in a currency that has no rate on its day."""
-        rows = _rows(await self._fetch(await self._composed(page_statement, question)), question)
+        rows = await self._page(question, await self._rates(question))
         if Sum.UNIQUE_VISITORS in question.sums:
             await self._count_visitors(question, rows)
         return rows
 
     async def page(self, question: Question) -> tuple[list[StatsRow], StatsRow]:
         """Rows, and the totals over all rows whatever the page. Raises as `rows` does."""
-        found = await self._fetch(await self._composed(page_with_totals_statement, question))
-        rows = _rows([row for row in found if not row["is_total"]], question)
-        [total] = _rows([row for row in found if row["is_total"]], whole(question))
+        rates = await self._rates(question)
+        first = first_reading(question)
+        rows = await self._page(first, rates) if first else []
+        on_it = on_page(question, first, rows) if first else None
+        if on_it is None:
+            rows, total = await self._page_with_totals(question, rates)
+        else:
+            rows = await self._page(on_it, rates)
+            [total] = await self._summed(whole(question), rates)
         if Sum.UNIQUE_VISITORS in question.sums:
             await self._count_visitors(narrowed(question, rows), rows)
             await self._count_visitors(whole(question), [total])
@@ -115,22 +111,37 @@ class StatsFacts:
 
     async def over(self, question: Question, wrap: Callable[[Statement], Statement]) -> list[Row]:
         """Of a statement made round the one that sums; it has no visitors. Raises as `rows` does."""
-        return await self._fetch(wrap(await self._composed(summed_statement, question)))
+        return await self._fetch(wrap(self._composed(summed_statement, question, await self._rates(question))))
 
     async def _check_rates(self, question: Question) -> None:
         for row in await self._fetch(missing_rate_statement(question)):
             raise MissingRateError(row["day"], row["base"], question.currency)
 
-    async def _composed(self, compose: Compose, question: Question) -> Statement:
-        if set(question.sums) & set(MONEY):
-            await self._check_rates(question)
-        rates = await self._rates(question) if question.asks(COSTS) else {}
+    def _composed(self, compose: Compose, question: Question, rates: Rates) -> Statement:
         return compose(question, rolled_up=self._is_rolled_up(question), rates=rates)
+
+    async def _page(self, question: Question, rates: Rates) -> list[StatsRow]:
+        return _rows(await self._fetch(self._composed(page_statement, question, rates)), question)
+
+    async def _summed(self, question: Question, rates: Rates) -> list[StatsRow]:
+        return _rows(await self._fetch(self._composed(summed_statement, question, rates)), question)
+
+    async def _page_with_totals(self, question: Question, rates: Rates) -> tuple[list[StatsRow], StatsRow]:
+        found = await self._fetch(self._composed(page_with_totals_statement, question, rates))
+        rows = _rows([row for row in found if not row["is_total"]], question)
+        [total] = _rows([row for row in found if row["is_total"]], whole(question))
+        return rows, total
 
     def _is_rolled_up(self, question: Question) -> bool:
         return self._rolled_up_in == question.zone.key
 
     async def _rates(self, question: Question) -> Rates:
+        """All that the question's money needs."""
+        if set(question.sums) & set(MONEY):
+            await self._check_rates(question)
+        return await self._cost_rates(question) if question.asks(COSTS) else {}
+
+    async def _cost_rates(self, question: Question) -> Rates:
         foreign = await self._fetch(foreign_costs_statement(question))
         if not foreign:
             return {}
@@ -202,15 +213,3 @@ def _group(row: Row, question: Question) -> Group:
 
 def _labels(row: Row, group_by: Sequence[Dimension]) -> dict[Dimension, Any]:
     return {name: str(row[name]) if name in IDS and row[name] is not None else row[name] for name in group_by}
-
-
-def narrowed(question: Question, rows: Sequence[StatsRow]) -> Question:
-    """To the groups of these rows, and perhaps a few more."""
-    wanted = {name: values_of(name, rows) for name in question.group_by}
-    return replace(question, filters={**question.filters, **wanted})
-
-
-def values_of(name: Dimension, rows: Sequence[StatsRow]) -> list[Any]:
-    """As a filter has them."""
-    values = dict.fromkeys(row.dimensions[name] for row in rows)
-    return [NONE if value is None else int(value) if name in IDS else value for value in values]

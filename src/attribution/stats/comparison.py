@@ -5,8 +5,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from attribution.adapters.stats_pages import StatsRow, Sums, values_of
 from attribution.adapters.stats_sql import NONE, Question
-from attribution.adapters.stats_table import StatsFacts, StatsRow, Sums, values_of
+from attribution.adapters.stats_table import StatsFacts
 from attribution.domain.measures import GRAINS, Dimension
 from attribution.domain.periods import Span
 from attribution.domain.series import Shift

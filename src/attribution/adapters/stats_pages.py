@@ -1,0 +1,91 @@
+"""Which groups can stand on a page: where a part of the facts tells, the others are read for those groups alone.
+
+A group that this part lacks comes later than all that fill the page, or, where they are ordered by a dimension, has a
+value beyond the last of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from attribution.domain.measures import GRAINS, IDS, Dimension, Sum, Term
+
+from .stats_sources import SOURCES, Source
+from .stats_sql import NONE, Bound, Order, Question
+
+Sums = dict[Sum, Decimal | int]
+
+
+@dataclass(frozen=True, slots=True)
+class StatsRow:
+    """`dimensions`: all that were grouped by. Months to hours are the instants where they begin, all others text."""
+
+    dimensions: dict[Dimension, Any]
+    sums: Sums
+
+
+def first_reading(question: Question) -> Question | None:
+    """The part of the facts that may tell; None where there is no such part."""
+    asked = [source for source in SOURCES if question.asks(source)]
+    if question.limit is None or question.buckets or not question.group_by or len(asked) == 1:
+        return None
+    sums = _ordering(question, asked)
+    if not sums or all(sums & set(source.sums) for source in asked):
+        return None
+    return replace(question, sums=sums, limit=question.offset + question.limit, offset=0)
+
+
+def _ordering(question: Question, asked: Sequence[Source]) -> set[Sum]:
+    order = question.order
+    if order is not None and order.dimension is None:
+        return {term.sum for term in (*order.numerator, *order.denominator)}
+    dimension, _ = _leading(question)
+    if dimension not in IDS and dimension not in GRAINS:
+        return set()
+    telling = (source for source in asked if dimension in source.columns or dimension in source.times)
+    return next((set(source.sums) & set(question.sums) for source in telling), set())
+
+
+def _leading(question: Question) -> tuple[Dimension, bool]:
+    """The dimension that the answer is ordered by first, and whether descending."""
+    order = question.order
+    if order is None or order.dimension is None:
+        return question.group_by[0], False
+    return order.dimension, order.descending
+
+
+def on_page(question: Question, first: Question, rows: Sequence[StatsRow]) -> Question | None:
+    """For the groups of the page, and perhaps a few more. `rows`: of the first reading; None: they do not tell."""
+    if len(rows) != first.limit:
+        return None
+    order = question.order
+    if order is not None and order.dimension is None:
+        return narrowed(question, rows) if _is_ahead(order, rows[-1].sums, question.gross_margin) else None
+    dimension, descending = _leading(question)
+    [last] = values_of(dimension, rows[-1:])
+    return None if last == NONE else replace(question, bound=Bound(dimension, last, descending))
+
+
+def _is_ahead(order: Order, sums: Sums, gross_margin: Decimal) -> bool:
+    """Of a group without any of these sums, whose ratio is null and comes last, or whose value is 0."""
+    if order.denominator:
+        return _added(order.denominator, sums, gross_margin) != 0
+    value = _added(order.numerator, sums, gross_margin)
+    return value > 0 if order.descending else value < 0
+
+
+def _added(terms: Sequence[Term], sums: Sums, gross_margin: Decimal) -> Decimal | int:
+    return sum(term.sign * sums[term.sum] * (gross_margin if term.times_margin else 1) for term in terms)
+
+
+def narrowed(question: Question, rows: Sequence[StatsRow]) -> Question:
+    """To the groups of these rows, and perhaps a few more."""
+    wanted = {name: values_of(name, rows) for name in question.group_by}
+    return replace(question, filters={**question.filters, **wanted})
+
+
+def values_of(name: Dimension, rows: Sequence[StatsRow]) -> list[Any]:
+    """As a filter has them."""
+    values = dict.fromkeys(row.dimensions[name] for row in rows)
+    return [NONE if value is None else int(value) if name in IDS else value for value in values]
