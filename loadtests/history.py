@@ -20,8 +20,9 @@ INSERT INTO programs (key, name, currency, timezone, click_id_param, gross_margi
 VALUES ('history', 'History', 'EUR', 'Europe/Berlin', 'click_id', 0.6, 'Europe/Berlin');
 INSERT INTO influencers (program_id, name, status)
 SELECT 1, 'Influencer ' || n, 'active' FROM generate_series(1, {INFLUENCERS}) n;
-INSERT INTO campaigns (program_id, name, status, starts_at, ends_at)
-SELECT 1, 'Campaign ' || n, 'active', timestamptz '{YEAR}-01-01Z' + n * interval '6 days',
+INSERT INTO campaigns (program_id, name, status, goal, targets, starts_at, ends_at)
+SELECT 1, 'Campaign ' || n, 'active', 'sales', '{{"orders": "1000"}}',
+       timestamptz '{YEAR}-01-01Z' + n * interval '6 days',
        timestamptz '{YEAR}-01-01Z' + n * interval '6 days' + interval '30 days'
 FROM generate_series(1, {CAMPAIGNS}) n;
 INSERT INTO posts (program_id, influencer_id, campaign_id, channel, content_type, published_at, status)

@@ -28,7 +28,9 @@ from .report import Table
 from .service import Backend, backend, consumer, server
 from .stats_questions import QUESTIONS, TABLES, Question
 
-CLICKS, ORDERS = (1_000_000, 10_000_000), 200_000
+CLICKS = (1_000_000, 10_000_000)
+"""The sizes of the history that are measured, one after the other."""
+ORDERS = 200_000
 TIMES = 30
 KEY = "load-test-admin-key"
 _PATIENCE_S = 20
@@ -62,7 +64,7 @@ async def run(directory: Path, _: int) -> list[Table]:
         "question", *(f"p50 ms, {size}" for size in sizes), *(f"p99 ms, {size}" for size in sizes), "p99 growth",
         f"plain SQL ms, {sizes[-1]}", f"DuckDB ms, {sizes[-1]}",
     )  # fmt: skip
-    title = f"Stats by HTTP, all default metrics, {ORDERS:,} orders, each asked up to {TIMES} times"
+    title = f"Stats by HTTP of {' and '.join(sizes)} clicks, {ORDERS:,} orders, each asked up to {TIMES} times"
     return [Table(title, columns, [_row(q.name, [answers[q.name] for answers in by_size]) for q in QUESTIONS])]
 
 

@@ -32,15 +32,15 @@ _HORIZONS = ", ".join(
     for days in (30, 60, 90, 180, 365)
 )
 _LIFETIME = f"""
-WITH firsts AS (SELECT customer_id, min(moment) AS first_at FROM {{purchases}} p GROUP BY customer_id),
+WITH firsts AS (SELECT customer_id, min(moment) AS first_at FROM {{purchases}} GROUP BY customer_id),
 brought AS (
     SELECT p.customer_id, f.first_at, min(p.influencer_id) AS influencer_id
-    FROM {{purchases}} p JOIN firsts f ON f.customer_id = p.customer_id AND f.first_at = p.moment
+    FROM (SELECT * FROM {{purchases}}) p JOIN firsts f ON f.customer_id = p.customer_id AND f.first_at = p.moment
     WHERE p.counted > 0
     GROUP BY p.customer_id, f.first_at
 )
 SELECT f.influencer_id, date_trunc('month', f.first_at), count(DISTINCT f.customer_id), {_HORIZONS}
-FROM brought f JOIN {{purchases}} p ON p.customer_id = f.customer_id
+FROM brought f JOIN (SELECT * FROM {{purchases}}) p ON p.customer_id = f.customer_id
 GROUP BY 1, 2
 """
 

@@ -34,10 +34,11 @@ async def run(directory: Path, seconds: int) -> list[Table]:
         await make_clicks(servers, CLICKS)
         await make_facts(servers)
         await roll_up(servers)
-        _give_way(servers.postgres.pid)
         with server(servers) as (port, process):
-            os.sched_setaffinity(reader_pid(process), {LOAD_CORE})
             await asyncio.to_thread(warm, port, LINKS)
+            # Only now: a worker that learns its links waits for Postgres. The reader's connections are made later.
+            _give_way(servers.postgres.pid)
+            os.sched_setaffinity(reader_pid(process), {LOAD_CORE})
             most = await asyncio.to_thread(tap, port, links=LINKS, pattern="random", seconds=seconds)
             load = OpenLoop(directory, random_taps())
             return [await asyncio.to_thread(_measured, load, port, most.rate // 4, seconds)]

@@ -36,6 +36,8 @@ GROUPINGS = (
     (Dimension.DAY,),
     (Dimension.WEEK, Dimension.CHANNEL),
     (Dimension.LINK,),
+    (Dimension.CODE,),
+    (Dimension.INFLUENCER, Dimension.NEW_OR_RETURNING),
 )
 
 

@@ -291,10 +291,16 @@ class _Composer:
             "insights",
             INSIGHTS,
             facts=self._insight_facts(cover(asked.start, asked.stop, asked.zone, usable), growth),
+            owners=self._owners(),
             growth=growth,
             asked=", ".join(metrics),
             grown=", ".join(f"sum({name}) AS {name}" for name in metrics),
         )
+
+    def _owners(self) -> str:
+        if not _columns(INSIGHTS.columns, self.question.dimensions):
+            return ""
+        return _SQL["owners"].format(program=self.value(self.question.program_id, "bigint"))
 
     def _insight_facts(self, found: Cover, growth: str) -> str:
         program = self.value(self.question.program_id, "bigint")
@@ -452,8 +458,6 @@ class SketchPlan:
 def sketch_plan(question: Question) -> SketchPlan | None:
     """None where only the rows tell."""
     columns, usable = set(_columns(CLICKS.columns, question.dimensions)), _grains(question.dimensions)
-    if not set(question.dimensions) <= {*CLICKS.columns, *GRAINS}:
-        return None
     for kind in SKETCH_KINDS:
         found = cover(question.start, question.stop, question.zone, usable & set(kind.grains))
         if columns <= set(kind.columns) and found.pieces:

@@ -157,12 +157,14 @@ LEFT JOIN posts p ON p.program_id = {program} AND p.post_id = f.post_id
 SELECT {groups} {grown}
 FROM (
     SELECT g.at{growth}{columns}
-    FROM ({facts}) g
-    JOIN posts o ON o.program_id = {program} AND o.post_id = g.post_id
+    FROM ({facts}) g {owners}
     WHERE num_nonnulls({asked}) > 0
 ) f {posts}
 WHERE {filters}
 {grouped};
+
+-- name: owners
+JOIN posts o ON o.program_id = {program} AND o.post_id = g.post_id
 
 -- name: insight_rows
 SELECT at, post_id{growth}
