@@ -37,7 +37,7 @@ from attribution.settings import Settings
 
 from .processes import LOAD_CORE, SERVER_CORE, cpu_seconds, own_cpu_seconds
 from .report import Table
-from .service import Backend, backend, consumer, make_links, server
+from .service import Backend, backend, consumer, make_links, server, warm
 from .wrk import tap
 
 CLICKS, LINKS, VISITORS = 500_000, 100_000, 200_000
@@ -255,7 +255,7 @@ def _frames() -> Iterator[bytes]:
 
 async def _redirects(servers: Backend, seconds: int) -> float:
     with server(servers) as (port, _):
-        await asyncio.to_thread(tap, port, links=LINKS, pattern="random", seconds=5)
+        await asyncio.to_thread(warm, port, LINKS)
         loads = [
             await asyncio.to_thread(tap, port, links=LINKS, pattern="random", seconds=seconds) for _ in range(ROUNDS)
         ]

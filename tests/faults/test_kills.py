@@ -25,7 +25,7 @@ async def test_a_killed_worker_loses_none_of_the_clicks_it_answered(running: Ser
     async with tapping(running.port, SLUGS) as ledger:
         for _ in range(3):
             await ledger.grows_by(150)
-            os.kill(running.server.children()[0], signal.SIGKILL)
+            os.kill(running.server.redirect_workers()[0], signal.SIGKILL)
         await ledger.grows_by(150)
         await _until_workers(running, 2)
     assert ledger.other == []
@@ -82,7 +82,7 @@ async def test_a_rolling_restart_under_load_fails_no_request(running: Service) -
 
 
 async def _restart_each_worker(running: Service, ledger: Ledger) -> None:
-    for pid in running.server.children():
+    for pid in running.server.redirect_workers():
         await ledger.grows_by(200)
         os.kill(pid, signal.SIGTERM)
         await eventually(lambda: not is_alive(pid))  # noqa: B023
@@ -91,4 +91,4 @@ async def _restart_each_worker(running: Service, ledger: Ledger) -> None:
 
 
 async def _until_workers(running: Service, count: int) -> None:
-    await eventually(lambda: len(running.server.children()) == count)
+    await eventually(lambda: len(running.server.redirect_workers()) == count)

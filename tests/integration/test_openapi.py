@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.support.api import ADMIN_KEY, Api, running_api
 from tests.support.waiting import wait_until
 
-EXAMPLES_PER_OPERATION = 10
+EXAMPLES_PER_OPERATION = 5
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}"}
 TIME = "2026-11-20T10:00:00Z"
 FIRST: dict[str, dict[str, Any]] = {

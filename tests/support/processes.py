@@ -27,6 +27,18 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def redirect_workers(pid: int) -> list[int]:
+    """Of a server: its children but for the readers."""
+    return [child for child in children(pid) if _runs(child, b"serve-worker")]
+
+
+def _runs(pid: int, command: bytes) -> bool:
+    try:
+        return command in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def _send_to_tree(pid: int, signal: Signals) -> None:
     # One that ends meanwhile is neither paused nor resumed.
     with suppress(ProcessLookupError, FileNotFoundError):

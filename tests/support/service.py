@@ -15,7 +15,7 @@ import asyncpg
 import httpx
 import redis.asyncio
 from tests.support.load import Ledger
-from tests.support.processes import children, is_alive
+from tests.support.processes import children, is_alive, redirect_workers
 from tests.support.waiting import eventually, wait_until
 
 from attribution.adapters.click_stream import stream_key
@@ -59,6 +59,9 @@ class Role:
 
     def children(self) -> list[int]:
         return children(self.process.pid)
+
+    def redirect_workers(self) -> list[int]:
+        return redirect_workers(self.process.pid)
 
     def stop(self) -> int:
         """As an operator does; what does not end is killed."""
