@@ -7,7 +7,7 @@ older copy over a newer one.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ from attribution.domain.ids import CampaignId, InfluencerId, LinkId, PostId, Pro
 from attribution.domain.links import ForwardQuery, Link
 from attribution.errors import DatabaseUnavailableError, StreamUnavailableError
 
+from .allowance import Allowance
 from .circuit_breaker import CircuitBreaker
 from .postgres import Database, Row
 from .redis import translated_errors
@@ -43,25 +44,6 @@ return 1
 """
 
 
-class _Allowance:
-    """So many a second: what a second leaves over is not saved."""
-
-    def __init__(self, per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_s = per_s
-        self._clock = clock
-        self._second_ends = float("-inf")
-        self._left = 0
-
-    def take(self, wanted: int) -> int:
-        """How many of the wanted are allowed."""
-        now = self._clock()
-        if now >= self._second_ends:
-            self._second_ends, self._left = now + 1, self._per_s
-        allowed = min(wanted, self._left)
-        self._left -= allowed
-        return allowed
-
-
 class LinkStore:
     def __init__(self, database: Database, redis: Redis, feed: Redis, *, fresh_s: float, reads_per_s: int) -> None:
         self._database = database
@@ -70,7 +52,7 @@ class LinkStore:
         self._fresh_s = fresh_s
         self._redis_breaker = CircuitBreaker()
         self._database_breaker = CircuitBreaker()
-        self._reads = _Allowance(reads_per_s)
+        self._reads = Allowance(reads_per_s)
         self._put_if_newer = redis.register_script(_PUT_IF_NEWER)
 
     async def find(self, slugs: Sequence[str]) -> Mapping[str, Link | None]:

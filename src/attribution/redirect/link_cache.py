@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from random import uniform
 from typing import Protocol
 
 import structlog
 
 from attribution import metrics
+from attribution.adapters.allowance import Allowance
 from attribution.domain.links import Link
 from attribution.errors import UnavailableError
 
@@ -20,6 +22,8 @@ _log = structlog.get_logger(__name__)
 _LOADS_AT_ONCE = 4
 _LOAD_MAX = 100
 _AWAY_PAUSE_S = 0.5
+_REFRESHES_PER_S = 1_000
+_WINDOW_S = 0.1
 
 
 class LinkSource(Protocol):
@@ -43,6 +47,11 @@ class LinkCachePolicy:
     """Age at which a link is looked up again, used or not."""
     lookup_timeout_s: float
     unknown_ttl_s: float = 5.0
+
+
+def _refreshes_in_window(policy: "LinkCachePolicy") -> int:
+    """Twice as many as it takes to look all up again in their time."""
+    return ceil(_WINDOW_S * max(_REFRESHES_PER_S, 2 * policy.links / policy.ttl_s))
 
 
 def _spread() -> float:
@@ -72,6 +81,7 @@ class LinkCache:
         # Two generations may be full: half of the links in each.
         self._links: BoundedCache[str, HeldLink] = BoundedCache(max(1, policy.links // 2))
         self._unknown: BoundedCache[str, HeldLink] = BoundedCache(max(1, policy.unknown_slugs // 2))
+        self._refreshes = Allowance(_refreshes_in_window(policy), _WINDOW_S, clock)
         self._lookups: dict[str, asyncio.Future[CompiledLink | None]] = {}
         self._queued: list[str] = []
         self._loads: set[asyncio.Task[None]] = set()
@@ -95,6 +105,9 @@ class LinkCache:
             if now < self._next_refresh_at:
                 return
             self._next_refresh_at = now + _AWAY_PAUSE_S
+        # When all are old at once, as after an outage, taps come first.
+        if not self._refreshes.take(1):
+            return
         held.fresh_until = now + self._policy.lookup_timeout_s
         self._look_up(slug)
 
