@@ -12,7 +12,7 @@ from tests.support.processes import pause, resume
 
 from . import yardsticks
 from .browser import requests
-from .open_loop import Latencies, OpenLoop
+from .open_loop import Latencies, OpenLoop, median_cells
 from .report import Table
 from .service import Backend, backend, make_links, server, warm
 from .wrk import tap
@@ -99,14 +99,10 @@ async def _during(outage: Outage, servers: Backend, at_half: Run, port: int) -> 
 
 def _row(name: str, loads: Sequence[Latencies], theirs: Sequence[Latencies]) -> tuple[str, ...]:
     """The ratio is of medians: an outage's rounds have no round of nginx's beside them."""
-    p99 = median(load.p99_ms for load in loads)
     return (
         name,
-        f"{median(load.requests / load.seconds for load in loads):,.0f}",
-        f"{median(load.p50_ms for load in loads):.2f}",
-        f"{p99:.2f}",
-        f"{median(load.p999_ms for load in loads):.2f}",
-        f"{p99 / median(load.p99_ms for load in theirs):.1f}",
+        *median_cells(loads),
+        f"{median(load.p99_ms for load in loads) / median(load.p99_ms for load in theirs):.1f}",
         str(sum(load.failed + load.not_302 for load in loads)),
         f"{100 * median(load.busy for load in loads):.0f} %",
     )

@@ -3,8 +3,10 @@
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from .processes import LOAD_CORE
 
@@ -25,6 +27,16 @@ class Latencies:
     p99_ms: float
     p999_ms: float
     max_ms: float
+
+
+def median_cells(loads: Sequence[Latencies]) -> tuple[str, ...]:
+    """Requests a second, p50, p99 and p99.9 in ms."""
+    return (
+        f"{median(load.requests / load.seconds for load in loads):,.0f}",
+        f"{median(load.p50_ms for load in loads):.2f}",
+        f"{median(load.p99_ms for load in loads):.2f}",
+        f"{median(load.p999_ms for load in loads):.2f}",
+    )
 
 
 class OpenLoop:

@@ -15,7 +15,7 @@ from statistics import median
 
 from .history import LINKS, make_clicks, make_facts
 from .latency import random_taps
-from .open_loop import Latencies, OpenLoop
+from .open_loop import Latencies, OpenLoop, median_cells
 from .processes import LOAD_CORE
 from .report import Table
 from .service import backend, reader_pid, server, warm
@@ -93,13 +93,9 @@ def _storm(port: int) -> Iterator[Sequence[int]]:
 
 
 def _row(name: str, loads: Sequence[Latencies], quiet: Sequence[Latencies], answered: int) -> tuple[str, ...]:
-    p99 = median(load.p99_ms for load in loads)
     return (
         name,
-        f"{median(load.requests / load.seconds for load in loads):,.0f}",
-        f"{median(load.p50_ms for load in loads):.2f}",
-        f"{p99:.2f}",
-        f"{median(load.p999_ms for load in loads):.2f}",
+        *median_cells(loads),
         f"{median(one.p99_ms / other.p99_ms for one, other in zip(loads, quiet, strict=True)):.2f}",
         str(sum(load.failed + load.not_302 for load in loads)),
         f"{answered / sum(load.seconds for load in loads):.1f}",
