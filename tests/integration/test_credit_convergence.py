@@ -25,8 +25,9 @@ from tests.support.worlds import (
 
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.conversion_intake import ConversionIntake
-from attribution.adapters.credit_table import CreditSession, CreditTable, StoredConversion, Work
+from attribution.adapters.credit_table import CreditSession, CreditTable, Work
 from attribution.adapters.postgres import Database
+from attribution.adapters.stored_conversions import StoredConversion
 from attribution.conversions.attributor import Attributor, AttributorPolicy
 from attribution.conversions.reader import ConversionReader
 from attribution.domain.ids import ProgramId

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from attribution.adapters.credit_table import StoredConversion
 from attribution.adapters.explanation_facts import CreditRecord
+from attribution.adapters.stored_conversions import StoredConversion
 from attribution.conversions.explanation import Explanation
 from attribution.conversions.explanation_page import duration, page
 from attribution.domain.attribution import ClickState, ConversionFacts, Touch, attribute

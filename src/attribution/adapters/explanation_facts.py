@@ -13,9 +13,10 @@ from attribution.domain.ids import ClickId, ConversionId, InfluencerId, ProgramI
 from attribution.domain.instants import from_us
 
 from .credit_entries import differences
-from .credit_table import CreditFacts, StoredConversion
+from .credit_facts import CreditFacts
 from .postgres import Row
 from .statements import statements
+from .stored_conversions import StoredConversion
 
 if TYPE_CHECKING:
     from .postgres import Connection

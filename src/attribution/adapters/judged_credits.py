@@ -8,9 +8,10 @@ from attribution.domain.ids import ProgramId
 from attribution.domain.models import Model
 
 from .credit_entries import COLUMNS, entry
-from .credit_table import CreditFacts, Judged, StoredConversion
+from .credit_facts import CreditFacts
 from .report_table import ReportFacts
 from .statements import statements
+from .stored_conversions import Judged, StoredConversion
 
 if TYPE_CHECKING:
     from .postgres import Connection

@@ -9,9 +9,11 @@ from typing import Final, NamedTuple
 from attribution.domain.attribution import Touch
 from attribution.domain.ids import ConversionId, InfluencerId, ProgramId, RecomputationId
 
-from .credit_table import Binding, CreditSession, StoredConversion, Visitors, touches_of
+from .credit_facts import Visitors, touches_of
+from .credit_table import Binding, CreditSession
 from .postgres import Database, Row
 from .statements import statements
+from .stored_conversions import StoredConversion
 
 _SQL = statements("recomputations")
 _BEGIN_EPOCH = statements("credits")["begin_epoch"]

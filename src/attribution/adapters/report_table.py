@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from attribution.domain.ids import ConversionId, ProgramId
 from attribution.domain.instants import EPOCH
 
-from .credit_table import ConversionKey, CreditFacts
+from .credit_facts import CreditFacts
 from .postgres import Database
 from .statements import statements
+from .stored_conversions import ConversionKey
 
 if TYPE_CHECKING:
     from .postgres import Connection

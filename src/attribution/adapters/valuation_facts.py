@@ -11,9 +11,9 @@ from attribution.domain.instants import from_us
 from attribution.domain.valuation import Books, ConversionTerms
 
 from .commission_plan_table import plan_books
-from .credit_table import StoredConversion
 from .fx_rate_table import rate_book
 from .statements import statements
+from .stored_conversions import StoredConversion
 
 if TYPE_CHECKING:
     from .postgres import Connection

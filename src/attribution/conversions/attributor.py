@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 import structlog
 
 from attribution import metrics
-from attribution.adapters.credit_table import CreditFacts, CreditSession, CreditTable, Judged, StoredConversion
+from attribution.adapters.credit_facts import CreditFacts
+from attribution.adapters.credit_table import CreditSession, CreditTable
+from attribution.adapters.stored_conversions import Judged, StoredConversion
 from attribution.adapters.valuation_facts import ValuationFacts
 from attribution.domain.attribution import Attribution, Status, Touch, attribute
 from attribution.domain.ids import ConversionId

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from attribution.adapters.credit_table import StoredConversion
 from attribution.adapters.explanation_facts import CreditRecord
+from attribution.adapters.stored_conversions import StoredConversion
 from attribution.domain.attribution import Attribution, Touch
 from attribution.domain.candidates import NamedBy, Naming, TouchDetail
 from attribution.domain.codes import CodeBook

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any, Final
 
-from attribution.adapters.credit_table import StoredConversion
 from attribution.adapters.report_table import ReportFacts, ReportTable
+from attribution.adapters.stored_conversions import StoredConversion
 from attribution.domain.attribution import Attribution, Credit, Touch, Verdict, Via
 from attribution.domain.durations import format_duration
 from attribution.domain.frequent import FrequentItems

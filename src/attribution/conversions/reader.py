@@ -7,8 +7,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from attribution.adapters.credit_table import ConversionKey, CreditFacts, CreditTable, Entry
+from attribution.adapters.credit_facts import CreditFacts, Entry
+from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.explanation_facts import ExplanationFacts
+from attribution.adapters.stored_conversions import ConversionKey
 from attribution.domain.attribution import WEIGHT_UNITS, Credit, JudgedCode, JudgedTouch, Via, attribute
 from attribution.domain.click_id import ClickTokens
 from attribution.domain.codes import Code, code_key

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import structlog
 
-from attribution.adapters.credit_table import Judged, StoredConversion
 from attribution.adapters.postgres import Row
 from attribution.adapters.recomputation_table import (
     Difference,
@@ -18,6 +17,7 @@ from attribution.adapters.recomputation_table import (
     RecomputationSession,
     RecomputationTable,
 )
+from attribution.adapters.stored_conversions import Judged, StoredConversion
 from attribution.domain.attribution import Credit
 from attribution.domain.ids import ConversionId, InfluencerId
 from attribution.domain.instants import from_us

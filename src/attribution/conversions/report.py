@@ -9,8 +9,8 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Final
 
-from attribution.adapters.credit_table import StoredConversion
 from attribution.adapters.report_table import ReportFacts, ReportTable
+from attribution.adapters.stored_conversions import StoredConversion
 from attribution.domain.attribution import WEIGHT_UNITS, Attribution, Touch, Verdict
 from attribution.domain.models import Model, ReportModel, weights
 from attribution.domain.money import from_minor, split
