@@ -46,6 +46,18 @@ async def test_lanes_give_the_credits_of_the_reference(
     await assert_converged(database, 1, world, seed)
 
 
+async def test_an_attributor_is_behind_until_a_batch_takes_all_that_waits(database: Database) -> None:
+    world = random_world(2)
+    await found(database, [1], world)
+    await ConversionIntake(database, TOKENS).accept(ProgramId(1), world.messages)
+    attributor = Attributor(CreditTable(database), AttributorPolicy(1, 0))
+    await attributor.step()
+    assert attributor.behind
+    while await attributor.step():
+        pass
+    assert not attributor.behind
+
+
 async def test_a_lane_of_a_leader_that_lost_the_lead_writes_nothing(database: Database) -> None:
     """Its own connection may live on while the leader's is dead; two who write differences would pay twice."""
     world = random_world(1)

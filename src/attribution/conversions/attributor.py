@@ -53,6 +53,8 @@ class Attributor:
         self._policy = policy
         self._now = now
         self._turn = turn or asyncio.Lock()
+        self.behind = False
+        """More was waiting than one batch takes."""
 
     async def run(self) -> None:
         """Until cancelled. A batch that is cut off is simply done again: judging twice appends nothing."""
@@ -72,6 +74,7 @@ class Attributor:
             if session is None:
                 return 0
             work = await session.take(self._policy.batch)
+            self.behind = len(work.queue_rows) >= self._policy.batch
             if not work.queue_rows:
                 return 0
             began = time.perf_counter()

@@ -85,7 +85,7 @@ async def run_consumer(settings: Settings) -> None:
             Rollups(database),
             VisitorSketches(database),
             RollerPolicy(),
-            behind=lambda: any(partition.consumer.behind for partition in partitions),
+            behind=lambda: attributor.behind or any(partition.consumer.behind for partition in partitions),
         )
         await stack.enter_async_context(background(roller.run(), "roll up"))
         await _consume(partitions, table, stack, stopping)

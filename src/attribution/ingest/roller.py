@@ -36,7 +36,7 @@ class Roller:
         behind: Callable[[], bool] = lambda: False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`behind`: whether clicks wait to be stored; then deltas wait too, but never longer than `most_s`."""
+        """`behind`: whether clicks or orders wait; then deltas wait too, but never longer than `most_s`."""
         self._behind = behind
         self._rollups = rollups
         self._sketches = sketches
