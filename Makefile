@@ -4,6 +4,9 @@ UV ?= uv
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 ENVIRONMENT = .venv/.installed
+DEPENDENCIES = .venv/.dependencies
+# setup.py compiles some of these
+SOURCES = $(wildcard src/attribution/journal.py src/attribution/domain/*.py src/attribution/redirect/*.py)
 
 # beside nginx, wrk and cc, which come from the system; SCENARIOS="latency growth" for some; writes loadtests/RESULTS.md
 bench: $(ENVIRONMENT)
@@ -25,6 +28,7 @@ test: $(ENVIRONMENT)
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/python -m pytest -q -p tests.support.pure tests/unit
 	.venv/bin/pytest -n 2 --dist worksteal
 
 # the tests that search, with FUZZ times their cases: `make fuzz FUZZ=100`
@@ -40,10 +44,15 @@ lock:
 	$(LOCK) pyproject.toml -o requirements.lock
 	$(LOCK) --extra embedded --extra dev pyproject.toml -o requirements-dev.lock
 
-$(ENVIRONMENT): requirements-dev.lock pyproject.toml
+$(ENVIRONMENT): $(DEPENDENCIES) setup.py $(SOURCES)
+	@echo "Compiling" >&2
+	@find src -name "*.so" -delete
+	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEPENDENCIES): requirements-dev.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Setting up .venv" >&2
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

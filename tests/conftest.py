@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -36,9 +37,20 @@ for _name in list(os.environ):  # a developer's own settings are not the tests'
 
 def pytest_configure(config: pytest.Config) -> None:
     """A directory of this run's own: runs that share one take away each other's permissions and files."""
+    _require_compiled_as_written(config.rootpath)
     if config.option.basetemp is None:
         config.option.basetemp = tempfile.mkdtemp(prefix="tests-")
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
+
+def _require_compiled_as_written(root: Path) -> None:
+    made = root / ".venv/.installed"
+    for compiled in root.glob("src/attribution/**/*.so"):
+        source = compiled.with_name(f"{compiled.name.partition('.')[0]}.py")
+        if made.exists() and source.stat().st_mtime > made.stat().st_mtime:
+            pytest.exit(
+                f"{source.relative_to(root)} was changed after it was compiled: `make {made.relative_to(root)}`"
+            )
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,9 @@ import gc
 import os
 import socket
 from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
 
 from attribution import metrics
 from attribution.adapters.click_stream import StreamCensus
@@ -22,6 +25,7 @@ from attribution.api.stats import as_json
 from attribution.conversions.attributor import judge_and_value
 from attribution.conversions.reader import ConversionReader
 from attribution.domain.click_id import ClickTokens
+from attribution.redirect import lane
 from attribution.redirect.address import AddressKeeper
 from attribution.redirect.agents import AgentClassifier
 from attribution.redirect.answerer import Answerer
@@ -46,13 +50,23 @@ from .journals import Journals
 from .readiness import ReadinessCheck
 from .secrets import load_admin_key, load_click_id_keys
 
+_log = structlog.get_logger(__name__)
+TAP_MODULE: Final = lane.__file__
+
 
 async def run_server(settings: Settings, sock: socket.socket, reader_port: int | None) -> None:
     """Serves on `sock` until SIGTERM or SIGINT, then drains in bounded time. `reader_port`: who answers questions."""
+    tell_if_not_compiled()
     async with AsyncExitStack() as stack:
         application, live = await _application(settings, stack, reader_port)
         config = server_config(settings, application, http_protocol(application))
         await DrainedServer(config, live).run_until_signal(sock)
+
+
+def tell_if_not_compiled() -> None:
+    """Without a compiler or Python's headers taps run as Python: right, at about twice the time."""
+    if TAP_MODULE.endswith(".py"):
+        _log.warning("taps_not_compiled", module=TAP_MODULE)
 
 
 async def _application(

@@ -1,6 +1,5 @@
 """Answers of the redirect lane, prepared as far as they can be. Bodies are empty, `Date` is the server's."""
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
@@ -46,14 +45,23 @@ def _raw_start(outcome: Outcome) -> bytes:
 _RAW_START: Final = {outcome: _raw_start(outcome) for outcome in Outcome}
 
 
-@dataclass(slots=True)
 class Answer:
     """`record`: the click, to be in the journal before the answer leaves; None where there is no click."""
 
-    outcome: Outcome
-    location: bytes | None = None
-    set_cookie: bytes | None = None
-    record: bytes | None = None
+    # Compiled, a dataclass would still be made by an interpreted `__init__`.
+    __slots__ = ("location", "outcome", "record", "set_cookie")
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        location: bytes | None = None,
+        set_cookie: bytes | None = None,
+        record: bytes | None = None,
+    ) -> None:
+        self.outcome = outcome
+        self.location = location
+        self.set_cookie = set_cookie
+        self.record = record
 
     @property
     def status(self) -> int:

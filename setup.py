@@ -1,0 +1,18 @@
+"""Compiles with mypyc what every tap runs through (docs/adr/0016-compiled-tap.md).
+
+Where nothing can be compiled, for want of a compiler or of Python's headers, the same modules run as Python.
+"""
+
+from mypyc.build import mypycify
+from setuptools import setup
+
+_REDIRECT = (
+    "address", "answer", "answerer", "bounded", "compiled_link", "decision", "head", "lane", "link_cache",
+    "location", "parameters", "recorder", "tap", "visitor",
+)  # fmt: skip
+_MODULES = ("journal", "domain/click_id", "domain/clicks", *(f"redirect/{module}" for module in _REDIRECT))
+
+extensions = mypycify([f"src/attribution/{module}.py" for module in _MODULES], target_dir="build", opt_level="3")
+for extension in extensions:
+    extension.optional = True
+setup(ext_modules=extensions)
