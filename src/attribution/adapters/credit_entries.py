@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -63,10 +64,16 @@ def entry(key: tuple[int, int], at: datetime | None, credit: Credit) -> tuple[An
         credit.channel.value if credit.channel else None, credit.post_id, credit.link_id,
         UUID(bytes=click_id) if click_id else None, credit.code,
         from_us(credit.occurred_at_us), clicked_at(click_id) if click_id else None, credit.type, credit.new_customer,
-        Decimal(credit.weight_units).scaleb(-18), credit.gross_minor, credit.net_minor, credit.discount_minor,
-        Decimal(credit.counted_units).scaleb(-18), credit.gross_value, credit.net_value, credit.discount_value,
+        _weight(credit.weight_units), credit.gross_minor, credit.net_minor, credit.discount_minor,
+        _weight(credit.counted_units), credit.gross_value, credit.net_value, credit.discount_value,
         credit.commission,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _weight(units: int) -> Decimal:
+    """Without zeros at its end, which would be sent and stored."""
+    return Decimal(units).scaleb(-18).normalize()
 
 
 def differences(before: Sequence[Credit], after: Sequence[Credit]) -> list[Credit]:

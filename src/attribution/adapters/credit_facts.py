@@ -65,7 +65,7 @@ class CreditFacts:
         found = await self._connection.fetchval(_SQL["one"], program_id, source, conversion_type, external_id)
         return (program_id, ConversionId(found)) if found is not None else None
 
-    async def conversions(self, keys: Sequence[ConversionKey]) -> list[StoredConversion]:
+    async def conversions(self, keys: Iterable[ConversionKey]) -> list[StoredConversion]:
         rows = await self._connection.fetch(_SQL["conversions"], *columns_of(keys, 2))
         return [StoredConversion.of(row) for row in rows]
 

@@ -33,10 +33,10 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Rows of the queue, and the conversions they ask to be judged."""
+    """Rows of the queue, and the conversions they ask to be judged, with the customer of each."""
 
     queue_rows: Sequence[tuple[ProgramId, int]]
-    conversions: Sequence[ConversionKey]
+    conversions: Mapping[ConversionKey, str | None]
 
 
 class CreditTable:
@@ -85,12 +85,12 @@ class CreditSession(CreditFacts):
         rows = await self._connection.fetch(_SQL["queued"], limit)
         if rows:
             self._epoch = await self._connection.fetchval(_SQL["begin_epoch"])
-        keys = {(row["program_id"], row["conversion_id"]) for row in rows if row["conversion_id"] is not None}
+        wanted = {(r["program_id"], r["conversion_id"]): r["owner"] for r in rows if r["conversion_id"] is not None}
         customers = [(r["program_id"], r["customer_id"], r["since"]) for r in rows if r["customer_id"] is not None]
         if customers:
             found = await self._connection.fetch(_SQL["of_customers"], *columns_of(customers, 3))
-            keys |= {(row["program_id"], row["conversion_id"]) for row in found}
-        return Work([(row["program_id"], row["queue_id"]) for row in rows], sorted(keys))
+            wanted |= {(row["program_id"], row["conversion_id"]): row["customer_id"] for row in found}
+        return Work([(row["program_id"], row["queue_id"]) for row in rows], dict(sorted(wanted.items())))
 
     async def name_visitors(self, conversions: Sequence[StoredConversion]) -> None:
         new = [(*c.key, visitor) for c in conversions for visitor in c.visitors - c.named]

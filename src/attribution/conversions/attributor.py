@@ -12,7 +12,7 @@ import structlog
 from attribution import metrics
 from attribution.adapters.credit_facts import CreditFacts
 from attribution.adapters.credit_table import CreditSession, CreditTable
-from attribution.adapters.stored_conversions import Judged, StoredConversion
+from attribution.adapters.stored_conversions import ConversionKey, Judged, StoredConversion
 from attribution.adapters.valuation_facts import ValuationFacts
 from attribution.domain.attribution import Attribution, Status, Touch, attribute
 from attribution.domain.ids import ConversionId
@@ -78,25 +78,25 @@ class Attributor:
             if not work.queue_rows:
                 return 0
             began = time.perf_counter()
-            # What a message changes meanwhile in a conversion has its own row in the queue.
-            conversions = await session.conversions(work.conversions)
-            if len(conversions) < _WORTH_LANES:
-                await self._credit(session, conversions)
+            if len(work.conversions) < _WORTH_LANES:
+                await self._credit(session, [*work.conversions])
             else:
-                await self._credit_in_lanes(session, conversions)
+                await self._credit_in_lanes(session, work.conversions)
             await session.done(work)
-            metrics.CONVERSIONS_CREDITED.inc(len(conversions))
+            metrics.CONVERSIONS_CREDITED.inc(len(work.conversions))
             metrics.CREDIT_SECONDS.observe(time.perf_counter() - began)
-            return len(conversions)
+            return len(work.conversions)
 
-    async def _credit_in_lanes(self, session: CreditSession, conversions: Sequence[StoredConversion]) -> None:
+    async def _credit_in_lanes(self, session: CreditSession, conversions: Mapping[ConversionKey, str | None]) -> None:
         """Postgres works for some while others are judged here."""
         async with AsyncExitStack() as stack:
             others = [await stack.enter_async_context(session.lane()) for _ in range(_LANES - 1)]
             parts = _parts(conversions)
             await together(self._credit(*lane) for lane in zip((session, *others), parts, strict=True))
 
-    async def _credit(self, session: CreditSession, conversions: Sequence[StoredConversion]) -> None:
+    async def _credit(self, session: CreditSession, keys: Sequence[ConversionKey]) -> None:
+        # What a message changes meanwhile in a conversion has its own row in the queue.
+        conversions = await session.conversions(keys)
         # In its own transaction, before the touches are read: a click of a visitor named only now either is
         # seen by that reading, or lands later and finds the conversion through the visitor.
         await session.name_visitors(conversions)
@@ -104,12 +104,12 @@ class Attributor:
             await session.write(await judge_and_value(session, conversions), self._now())
 
 
-def _parts(conversions: Sequence[StoredConversion]) -> list[list[StoredConversion]]:
+def _parts(conversions: Mapping[ConversionKey, str | None]) -> list[list[ConversionKey]]:
     """A customer's conversions stay together, as they see whom the others name."""
-    parts: list[list[StoredConversion]] = [[] for _ in range(_LANES)]
-    for conversion in conversions:
-        owner = conversion.conversion_id if conversion.customer_id is None else conversion.customer_id
-        parts[hash((conversion.program_id, owner)) % _LANES].append(conversion)
+    parts: list[list[ConversionKey]] = [[] for _ in range(_LANES)]
+    for (program_id, conversion_id), customer_id in conversions.items():
+        owner = conversion_id if customer_id is None else customer_id
+        parts[hash((program_id, owner)) % _LANES].append((program_id, conversion_id))
     return parts
 
 

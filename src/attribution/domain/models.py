@@ -61,7 +61,9 @@ def weights(model: Model, ages_us: Sequence[int], parameters: Parameters = DEFAU
         return _ALL
     if model is Model.TIME_DECAY:
         return _time_decay(ages_us, parameters.half_life_us)
-    return by_position(model, len(ages_us), parameters.position_weights)
+    if model is Model.POSITION_BASED:
+        return by_position(model, len(ages_us), parameters.position_weights)
+    return by_position(model, len(ages_us))
 
 
 @lru_cache(maxsize=4096)

@@ -14,10 +14,14 @@ SELECT epoch FROM credit_epoch FOR SHARE;
 LOCK TABLE rules, campaign_windows, code_versions, commission_plans, fx_rates IN SHARE MODE;
 
 -- name: queued
-SELECT queue_id, program_id, conversion_id, customer_id, since FROM credit_queue ORDER BY queue_id LIMIT $1;
+-- `owner`: the customer of the conversion.
+SELECT q.queue_id, q.program_id, q.conversion_id, q.customer_id, q.since,
+       (SELECT c.customer_id FROM conversions c WHERE c.program_id = q.program_id AND c.conversion_id = q.conversion_id)
+           AS owner
+FROM (SELECT * FROM credit_queue ORDER BY queue_id LIMIT $1) q;
 
 -- name: of_customers
-SELECT DISTINCT c.program_id, c.conversion_id
+SELECT DISTINCT c.program_id, c.conversion_id, c.customer_id
 FROM conversions c
 JOIN unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS q (program_id, customer_id, since)
   ON c.program_id = q.program_id AND c.customer_id = q.customer_id AND c.occurred_at >= q.since;
@@ -52,7 +56,10 @@ GROUP BY c.program_id, c.customer_id;
 
 -- name: conversions
 -- `named`: as was last written; `click_visitor_id`: of the click it names, if that is here.
-SELECT c.*, a.bound_at, a.recomputation_id, a.status AS attribution_status, a.reason, a.rule_id, a.model,
+SELECT c.program_id, c.conversion_id, c.source, c.type, c.external_id, c.status, c.currency, c.refunded_minor,
+       c.customer_id, c.new_customer, c.click_id, c.click_link_id, c.occurred_at, c.gross_minor, c.discount_minor,
+       c.click_state, c.discount_codes, c.visitor_id,
+       a.bound_at, a.recomputation_id, a.status AS attribution_status,
        k.click_id IS NOT NULL AS click_stored, k.visitor_id AS click_visitor_id,
        ARRAY(
            SELECT v.visitor_id
