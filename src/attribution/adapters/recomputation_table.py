@@ -1,15 +1,21 @@
 """Recomputations: their progress and what they change, committed together."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from attribution.domain.attribution import Touch
-from attribution.domain.ids import ConversionId, InfluencerId, ProgramId, RecomputationId
+import asyncpg
 
-from .credit_facts import Visitors, touches_of
+from attribution.domain.attribution import ClickState, ConversionFacts, Touch
+from attribution.domain.click_id import clicked_at_us
+from attribution.domain.conversions import ConversionStatus, net_minor
+from attribution.domain.ids import ConversionId, InfluencerId, ProgramId, RecomputationId
+from attribution.domain.instants import to_us
+
+from .credit_entries import CHANNELS
+from .credit_facts import Visitors
 from .credit_table import Binding, CreditSession
 from .postgres import Database, Row
 from .statements import statements
@@ -17,9 +23,12 @@ from .stored_conversions import StoredConversion
 
 _SQL = statements("recomputations")
 _BEGIN_EPOCH = statements("credits")["begin_epoch"]
+_STATUSES: Final = {status.value: status for status in ConversionStatus}
+_CLICK_STATES: Final = {None: None} | {state.value: state for state in ClickState}
 _DIFFERENCE: Final = (
-    "conversion_id", "via", "influencer_id", "currency", "weight_units_before", "net_minor_before",
-    "commission_before", "weight_units_after", "net_minor_after", "commission_after",
+    "program_id", "recomputation_id", "conversion_id", "via", "influencer_id", "currency",
+    "weight_units_before", "net_minor_before", "commission_before",
+    "weight_units_after", "net_minor_after", "commission_after",
 )  # fmt: skip
 
 Mark = tuple[datetime, ConversionId]
@@ -129,12 +138,15 @@ class RecomputationSession(CreditSession):
         return True
 
     async def batch(self, recomputation: Recomputation, after: Mark, limit: int) -> list[StoredConversion]:
-        """The next conversions, bound to it."""
+        """The next conversions, bound to it; what they name is written by attributors.
+
+        `new_customer`: where the shop does not say, as its orders tell.
+        """
         rows = await self._connection.fetch(
-            _SQL["batch"], recomputation.program_id, after[0], recomputation.end_at, after[1], limit,
-            recomputation.recomputation_id, recomputation.created_at,
-        )  # fmt: skip
-        return [StoredConversion.of(row) for row in rows]
+            _SQL["batch"], recomputation.program_id, after[0], recomputation.end_at, after[1], limit
+        )
+        bound_at_us = to_us(recomputation.created_at)
+        return [_conversion(recomputation, bound_at_us, row) for row in rows]
 
     async def named_clicks(
         self,
@@ -161,7 +173,7 @@ class RecomputationSession(CreditSession):
         rows = await self._connection.fetch(
             _SQL["touches"], conversions[0].program_id, f"{{{ids}}}", timedelta(microseconds=window)
         )
-        touches = touches_of(rows)
+        touches = _touches(rows)
         unseen = [c for c in conversions if c.click_id is not None and not _has(touches, c)]
         for conversion_id, named in (await super().named_clicks(unseen)).items():
             touches.setdefault(conversion_id, []).extend(named)
@@ -191,12 +203,22 @@ class RecomputationSession(CreditSession):
         """Progress, with all that came of it."""
         key = (recomputation.program_id, recomputation.recomputation_id)
         if differences:
-            await self._connection.execute(_SQL["stage"])
-            records = [(*difference[:4], *difference.before, *difference.after) for difference in differences]
-            await self._connection.copy_records_to_table("staged_differences", records=records, columns=_DIFFERENCE)
-            await self._connection.execute(_SQL["differ"], *key)
+            await self._differ(key, differences)
         changed = len({difference.conversion_id for difference in differences})
         await self._connection.execute(_SQL["reach"], *key, conversions, changed, *mark)
+
+    async def _differ(self, key: tuple[ProgramId, RecomputationId], differences: Sequence[Difference]) -> None:
+        records = [(*key, *difference[:4], *difference.before, *difference.after) for difference in differences]
+        try:
+            async with self._connection.transaction():
+                await self._connection.copy_records_to_table(
+                    "recomputation_differences", records=records, columns=_DIFFERENCE
+                )
+        except asyncpg.UniqueViolationError:
+            # Of a conversion whose moment was moved while this goes on.
+            await self._connection.execute(_SQL["stage"])
+            await self._connection.copy_records_to_table("staged_differences", records=records, columns=_DIFFERENCE)
+            await self._connection.execute(_SQL["differ"])
 
     async def finish(self, recomputation: Recomputation) -> None:
         await self._connection.execute(_SQL["finish"], recomputation.program_id, recomputation.recomputation_id)
@@ -212,6 +234,34 @@ def _recomputation(row: Row) -> Recomputation:
         dry_run=row["dry_run"],
         created_at=row["created_at"],
     )
+
+
+def _conversion(recomputation: Recomputation, bound_at_us: int, row: Row) -> StoredConversion:
+    (
+        conversion_id, source, conversion_type, external_id, said_status, currency, refunded_minor, customer_id,
+        new_customer, click_id, click_link_id, occurred_at, gross_minor, discount_minor, click_state, discount_codes,
+    ) = row  # fmt: skip
+    status = _STATUSES[said_status]
+    net = net_minor(status, gross_minor, refunded_minor)
+    facts = ConversionFacts(
+        to_us(occurred_at), gross_minor, net, discount_minor, _CLICK_STATES[click_state], tuple(discount_codes)
+    )
+    return StoredConversion(
+        recomputation.program_id, conversion_id, source, conversion_type, external_id, status, currency,
+        refunded_minor, customer_id, new_customer, click_id, click_link_id, facts, bound_at_us,
+        recomputation_id=recomputation.recomputation_id,
+    )  # fmt: skip
+
+
+def _touches(rows: Iterable[Row]) -> dict[ConversionId, list[Touch]]:
+    touches: dict[ConversionId, list[Touch]] = {}
+    for conversion_id, uuid, link_id, influencer_id, campaign_id, post_id, channel, is_bot in rows:
+        click_id = uuid.bytes
+        touch = Touch(
+            clicked_at_us(click_id), click_id, link_id, influencer_id, campaign_id, post_id, CHANNELS[channel], is_bot
+        )
+        touches.setdefault(conversion_id, []).append(touch)
+    return touches
 
 
 def _has(touches: Mapping[ConversionId, Sequence[Touch]], conversion: StoredConversion) -> bool:

@@ -31,11 +31,7 @@ class ValuationFacts:
         returning = await self._returning(conversions)
         return [
             ConversionTerms(
-                type=c.type,
-                currency=c.currency,
-                new_customer=_is_new(c, returning),
-                cancelled=c.status is ConversionStatus.CANCELLED,
-                bound_at_us=c.bound_at_us,
+                c.type, c.currency, _is_new(c, returning), c.status is ConversionStatus.CANCELLED, c.bound_at_us
             )
             for c in conversions
         ]

@@ -179,6 +179,8 @@ def _mark(conversion: StoredConversion) -> Mark:
 def _differences(judged: Judged, before: _Parts) -> Iterator[Difference]:
     """By influencer; credit that only moved between clicks of one influencer is none."""
     conversion, after = judged.conversion, _parts(judged.valuation.credits)
+    if after == before:
+        return
     for whose in {**before, **after}:
         was, now = before.get(whose, _NOTHING), after.get(whose, _NOTHING)
         if was != now:

@@ -195,15 +195,16 @@ def attribute(
 def _judge_touches(
     conversion: ConversionFacts, candidates: Sequence[Touch], judgement: Judgement
 ) -> list[JudgedTouch]:
-    occurred_at_us = conversion.occurred_at_us
+    occurred_at_us, rule = conversion.occurred_at_us, judgement.rule
     barred = [_bar(touch, occurred_at_us, judgement) for touch in candidates]
-    ages_us = [
-        occurred_at_us - touch.clicked_at_us for touch, bar in zip(candidates, barred, strict=True) if bar is None
-    ]
-    rule = judgement.rule
-    path = iter(weights(rule.model, ages_us, rule.parameters) if ages_us else ())
+    path = [touch for touch, bar in zip(candidates, barred, strict=True) if bar is None]
+    ages_us = [occurred_at_us - touch.clicked_at_us for touch in path]
+    given = weights(rule.model, ages_us, rule.parameters) if path else ()
+    if len(path) == len(candidates):
+        return [*map(_weighted, path, given)]
+    rest = iter(given)
     return [
-        JudgedTouch(touch, bar, _NOTHING) if bar is not None else _weighted(touch, next(path))
+        JudgedTouch(touch, bar) if bar is not None else _weighted(touch, next(rest))
         for touch, bar in zip(candidates, barred, strict=True)
     ]
 

@@ -63,6 +63,7 @@ def weights(model: Model, ages_us: Sequence[int], parameters: Parameters = DEFAU
         return _time_decay(ages_us, parameters.half_life_us)
     if model is Model.POSITION_BASED:
         return by_position(model, len(ages_us), parameters.position_weights)
+    # To hash fractions takes longer than all else here.
     return by_position(model, len(ages_us))
 
 

@@ -95,9 +95,18 @@ def split_each(totals: Iterable[int], weights: Sequence[Fraction]) -> list[list[
     """As `split`, each total by the same weights."""
     if len(weights) == 1:
         return [[total] for total in totals]
-    common = lcm(*(weight.denominator for weight in weights))
-    shares = [weight.numerator * (common // weight.denominator) for weight in weights]
+    shares, common = _shares(weights)
     return [_apportion(total, shares, common) for total in totals]
+
+
+def _shares(weights: Sequence[Fraction]) -> tuple[Sequence[int], int]:
+    """Whole numbers in the proportion of `weights`, and their sum."""
+    first = weights[0]
+    if all([weight is first for weight in weights]):  # noqa: C419 - a generator takes several times as long
+        return [1] * len(weights), len(weights)
+    ratios = [weight.as_integer_ratio() for weight in weights]
+    common = lcm(*[denominator for _, denominator in ratios])
+    return [numerator * (common // denominator) for numerator, denominator in ratios], common
 
 
 def _apportion(total: int, shares: Sequence[int], whole: int) -> list[int]:

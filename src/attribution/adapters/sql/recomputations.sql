@@ -61,30 +61,51 @@ SET status = 'running', started_at = now(), total = (
 WHERE program_id = $1 AND recomputation_id = $2 AND status = 'queued';
 
 -- name: batch
--- The next $5 from moment $2 to before $3, after conversion $4 of that first moment; bound to $6 at $7.
-SELECT program_id, conversion_id, source, type, external_id, status, occurred_at, currency, gross_minor, discount_minor,
-       refunded_minor, customer_id, new_customer, click_state, click_id, click_link_id, discount_codes,
-       $6::bigint AS recomputation_id, $7::timestamptz AS bound_at,
-       -- What it names is written by attributors.
-       '' AS attribution_status, NULL AS visitor_id, NULL AS click_visitor_id, '{}'::text[] AS named,
-       false AS click_stored, false AS awaits_click
-FROM conversions
-WHERE program_id = $1 AND occurred_at < $3 AND (occurred_at, conversion_id) > ($2, $4)
-ORDER BY occurred_at, conversion_id
+-- The next $5 from moment $2 to before $3, after conversion $4 of that first moment. Where the shop does not say whether
+-- the customer is new, whether nothing was bought before: as the statement `returning` of crediting.
+SELECT c.conversion_id, c.source, c.type, c.external_id, c.status, c.currency, c.refunded_minor, c.customer_id,
+       CASE WHEN c.new_customer IS NULL AND c.customer_id IS NOT NULL THEN NOT EXISTS (
+           SELECT FROM conversions o
+           WHERE o.program_id = c.program_id AND o.customer_id = c.customer_id
+             AND o.type = 'purchase' AND o.status = 'confirmed' AND o.occurred_at <= c.occurred_at
+             AND (o.occurred_at, o.source, o.external_id) < (c.occurred_at, c.source, c.external_id)
+       ) ELSE c.new_customer END,
+       c.click_id, c.click_link_id, c.occurred_at, c.gross_minor, c.discount_minor, c.click_state, c.discount_codes
+FROM conversions c
+WHERE c.program_id = $1 AND c.occurred_at < $3 AND (c.occurred_at, c.conversion_id) > ($2, $4)
+ORDER BY c.occurred_at, c.conversion_id
 LIMIT $5;
 
 -- name: touches
 -- The clicks of the visitors of conversions $2, so long before each. Ids as text: a driver encodes them one by one.
-SELECT c.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
-       k.is_bot, true AS stored
-FROM unnest($2::text::bigint[]) AS w (conversion_id)
-JOIN conversions c ON c.program_id = $1 AND c.conversion_id = w.conversion_id
-CROSS JOIN LATERAL visitors_named(c.program_id, c.conversion_id, c.customer_id, c.occurred_at) AS v (visitor_id)
+-- Visitors as by `visitors_named`, of all conversions at once. A click's moment is in its id.
+WITH wanted AS MATERIALIZED (
+    SELECT c.conversion_id, c.customer_id, c.occurred_at, c.visitor_id
+    FROM unnest($2::text::bigint[]) AS w (conversion_id)
+    JOIN conversions c ON c.program_id = $1 AND c.conversion_id = w.conversion_id
+), named AS (
+    SELECT conversion_id, occurred_at, visitor_id FROM wanted WHERE visitor_id IS NOT NULL
+    UNION
+    SELECT w.conversion_id, w.occurred_at, v.visitor_id
+    FROM wanted w JOIN conversion_visitors v ON v.program_id = $1 AND v.conversion_id = w.conversion_id
+    UNION
+    SELECT w.conversion_id, w.occurred_at, v.visitor_id
+    FROM wanted w
+    JOIN conversions o ON o.program_id = $1 AND o.customer_id = w.customer_id AND o.occurred_at <= w.occurred_at
+      AND o.conversion_id <> w.conversion_id
+    CROSS JOIN LATERAL (
+        SELECT o.visitor_id WHERE o.visitor_id IS NOT NULL
+        UNION ALL
+        SELECT v.visitor_id FROM conversion_visitors v WHERE v.program_id = $1 AND v.conversion_id = o.conversion_id
+    ) v
+)
+SELECT n.conversion_id, k.click_id, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot
+FROM named n
 CROSS JOIN LATERAL (
     SELECT *
     FROM clicks k
-    WHERE k.program_id = c.program_id AND k.visitor_id = v.visitor_id
-      AND k.clicked_at BETWEEN c.occurred_at - $3::interval AND c.occurred_at
+    WHERE k.program_id = $1 AND k.visitor_id = n.visitor_id
+      AND k.clicked_at BETWEEN n.occurred_at - $3::interval AND n.occurred_at
     OFFSET 0
 ) k;
 
@@ -103,7 +124,7 @@ GROUP BY e.conversion_id, via, influencer_id;
 
 -- name: stage
 CREATE TEMPORARY TABLE staged_differences ON COMMIT DROP AS
-SELECT conversion_id, via, influencer_id, currency, weight_units_before, net_minor_before, commission_before,
+SELECT program_id, recomputation_id, conversion_id, via, influencer_id, currency, weight_units_before, net_minor_before, commission_before,
        weight_units_after, net_minor_after, commission_after
 FROM recomputation_differences
 LIMIT 0;
@@ -114,7 +135,7 @@ INSERT INTO recomputation_differences (
     program_id, recomputation_id, conversion_id, via, influencer_id, currency,
     weight_units_before, net_minor_before, commission_before, weight_units_after, net_minor_after, commission_after
 )
-SELECT $1, $2, conversion_id, via, influencer_id, currency,
+SELECT program_id, recomputation_id, conversion_id, via, influencer_id, currency,
     weight_units_before, net_minor_before, commission_before, weight_units_after, net_minor_after, commission_after
 FROM staged_differences
 ON CONFLICT (program_id, recomputation_id, conversion_id, via, influencer_id)
