@@ -8,13 +8,13 @@ from pathlib import Path
 
 import asyncpg
 
-from .attribution import touches_of
 from .history import instant, make_clicks, make_orders
 from .processes import cpu_seconds, peak_mb
 from .report import Table
 from .service import Backend, backend, consumer
 
 CLICKS, ORDERS = 10_000_000, 1_000_000
+_YEAR = instant(1) + timedelta(days=366)
 _TENTH = instant(2, 6)
 _FETCHED = 10_000
 """Rows at a time, so that the query's memory is bounded too."""
@@ -26,7 +26,22 @@ _STATE = """
 SELECT status, error, done, extract(epoch FROM finished_at - started_at)::float8 AS seconds
 FROM recomputations WHERE recomputation_id = $1
 """
-_TOUCHES = touches_of("c.occurred_at >= $1 AND c.occurred_at < $2")
+_TOUCHES = """
+SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
+       k.is_bot
+FROM (
+    SELECT program_id, conversion_id, occurred_at, visitor_id
+    FROM conversions
+    WHERE occurred_at >= $1 AND occurred_at < $2
+    UNION
+    SELECT c.program_id, c.conversion_id, c.occurred_at, o.visitor_id
+    FROM conversions c JOIN conversions o USING (program_id, customer_id)
+    WHERE c.occurred_at >= $1 AND c.occurred_at < $2 AND o.occurred_at <= c.occurred_at
+) w
+JOIN clicks k USING (program_id, visitor_id)
+WHERE k.clicked_at BETWEEN w.occurred_at - interval '30 days' AND w.occurred_at
+"""
+"""The touches of thirty days, by the visitor that an order names and by those of the customer's earlier orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +71,8 @@ class Run:
 
 
 _ASKED = (
-    Asked("a year applied, no credits yet", instant(1) + timedelta(days=366), "linear"),
-    Asked("a tenth, dry run", _TENTH, "first_touch", dry_run=True),
+    Asked("a year applied, no credits yet", _YEAR, "linear"),
+    Asked("a year, dry run", _YEAR, "first_touch", dry_run=True),
     Asked("a tenth applied", _TENTH, "first_touch"),
     Asked("a tenth applied again", _TENTH, "first_touch"),
 )
