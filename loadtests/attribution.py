@@ -15,11 +15,8 @@ from .service import Backend, backend, consumer
 
 CLICKS = (1_000_000, 10_000_000)
 ORDERS = 50_000
-
-
-def touches_of(orders: str) -> str:
-    """SQL: the touches of these orders, thirty days back, by the visitor that each names."""
-    return f"""
+# Thirty days back, by the visitor that each order names.
+_TOUCHES = """
 SELECT c.conversion_id, k.*
 FROM conversions c
 CROSS JOIN LATERAL (
@@ -28,11 +25,7 @@ CROSS JOIN LATERAL (
     WHERE k.program_id = c.program_id AND k.visitor_id = c.visitor_id
       AND k.clicked_at BETWEEN c.occurred_at - interval '30 days' AND c.occurred_at
 ) k
-WHERE {orders}
 """
-
-
-_TOUCHES = touches_of("true")
 
 
 @dataclass(frozen=True, slots=True)

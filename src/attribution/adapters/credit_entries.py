@@ -56,11 +56,6 @@ def credit_of(row: Row) -> Credit:
     )
 
 
-@lru_cache(maxsize=4096)
-def _weight(units: int) -> Decimal:
-    return Decimal(units).scaleb(-18)
-
-
 def entry(key: tuple[int, int], at: datetime | None, credit: Credit) -> tuple[Any, ...]:
     """In the order of `COLUMNS`. `key`: programme and conversion; `at`: when it is recorded, if it is."""
     click_id = credit.click_id
