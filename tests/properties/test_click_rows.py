@@ -9,9 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.properties.test_click_records import CLICK, CLICKS, version_1
 
+from attribution.adapters import click_rows
 from attribution.adapters.click_rows import COLUMNS, ClickBatch, copy_row
 from attribution.domain.click_id import make_click_id
 from attribution.domain.clicks import Click, MalformedClickError, pack_click, unpack_click
+from attribution.domain.ids import LinkId
 from attribution.domain.instants import to_us
 
 FROM_US, UNTIL_US = (to_us(datetime(year, 1, 1, tzinfo=UTC)) for year in (2000, 2100))
@@ -129,3 +131,12 @@ def test_a_batch_takes_the_last_releases_records_as_todays(old: list[Click], new
     plain = [pack_click(replace(click, device=None, country=None)) for click in old]
     rest = [pack_click(click) for click in new]
     assert ClickBatch.of([*map(version_1, plain), *rest]) == ClickBatch.of([*plain, *rest])
+
+
+def test_rows_of_many_links_are_right_and_few_of_the_links_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(click_rows, "_ORIGINS_HELD", 2)
+    monkeypatch.setattr(click_rows, "_ORIGINS", origins := type(click_rows._ORIGINS)())
+    clicks = [replace(NOW, link_id=LinkId(link_id)) for link_id in (1, 2, 3, 1, 4, 4, 1)]
+    for click in clicks:
+        assert list(fields_in(copy_row(pack_click(click)))) == fields_said_by(click)
+        assert len(origins) <= 2

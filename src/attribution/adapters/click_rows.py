@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from struct import Struct, error
@@ -43,6 +43,8 @@ _NULL = b"\xff\xff\xff\xff"
 _ID_LENGTH = b"\0\0\0\x08"
 _NO_ID, _BEYOND_IDS = bytes(8), b"\x80"
 """An id is a positive bigint."""
+_ORIGINS_HELD = 20_000
+"""More than two batches have."""
 _ROW_BEGIN, _DELTA_BEGIN = (len(columns).to_bytes(2, "big") + _ID_LENGTH for columns in (COLUMNS, DELTA_COLUMNS))
 
 # A time on the wire counts from 2000. A click out of this century is a broken clock's, and a partition for each
@@ -50,8 +52,8 @@ _ROW_BEGIN, _DELTA_BEGIN = (len(columns).to_bytes(2, "big") + _ID_LENGTH for col
 _FIRST_US = to_us(datetime(2000, 1, 1, tzinfo=UTC))
 _LAST_US = to_us(datetime(2100, 1, 1, tzinfo=UTC)) - 1
 
-_HEAD = Struct(">BQ8s8s8s8s8s8sB4s")
-_LINK_AND_AUDIENCE = Struct(">8s8s8s8s8sB4s")
+_TIME_AND_UNIQUE = Struct(">BQ8s")
+_ORIGIN = Struct(">8s8s8s8s8sB4s")
 _TIME_AND_ID = Struct(">iqiQ8s")
 _ID_FIELD = Struct(">iq")
 _COUNTS = Struct(">iiii")
@@ -99,16 +101,38 @@ _CHANNEL_FIELDS = (_NULL, *(_text(channel.value.encode()) for channel in Channel
 _NO_SUBS, _NO_SUB_FIELDS = b"\0" * (SUB_COUNT - 1), _NULL * SUB_COUNT
 
 
-def _link_fields(link: bytes, influencer: bytes, campaign: bytes, post: bytes, channel: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What link and audience give to each row of theirs."""
+
+    program: bytes
+    link_fields: bytes
     """`link_id` to `channel`."""
-    return b"".join((
-        _ID_LENGTH,
-        link,
-        _NULL if influencer == _NO_ID else _ID_LENGTH + influencer,
-        _NULL if campaign == _NO_ID else _ID_LENGTH + campaign,
-        _NULL if post == _NO_ID else _ID_LENGTH + post,
-        _CHANNEL_FIELDS[channel],
-    ))  # fmt: skip
+    audience: _Audience
+
+
+class _Origins(dict[bytes, _Origin]):
+    """By those bytes of a record: those met lately. Raises IndexError, struct.error, `MalformedClickError`."""
+
+    def __missing__(self, said: bytes) -> _Origin:
+        program, link, influencer, campaign, post, channel, audience = _ORIGIN.unpack(said)
+        if max(program, link, influencer, campaign, post) >= _BEYOND_IDS or _NO_ID in (program, link):
+            raise MalformedClickError("an id that no table has")
+        link_fields = b"".join((
+            _ID_LENGTH,
+            link,
+            _NULL if influencer == _NO_ID else _ID_LENGTH + influencer,
+            _NULL if campaign == _NO_ID else _ID_LENGTH + campaign,
+            _NULL if post == _NO_ID else _ID_LENGTH + post,
+            _CHANNEL_FIELDS[channel],
+        ))  # fmt: skip
+        if len(self) >= _ORIGINS_HELD:
+            self.clear()
+        origin = self[said] = _Origin(program, link_fields, _AUDIENCES[audience])
+        return origin
+
+
+_ORIGINS = _Origins()
 
 
 def _sub_fields(subs: bytes) -> bytes:
@@ -119,9 +143,8 @@ def _sub_fields(subs: bytes) -> bytes:
 def copy_row(record: bytes) -> bytes:
     """The row of a record. Rows sort by `clicks`' primary key. Raises `MalformedClickError` with the reason."""
     try:
-        version, clicked_at_us, unique, program, link, influencer, campaign, post, channel, audience = (
-            _HEAD.unpack_from(record)
-        )
+        origin = _ORIGINS[record[LINK_AND_AUDIENCE]]
+        version, clicked_at_us, unique = _TIME_AND_UNIQUE.unpack_from(record)
         texts = record[HEAD_SIZE:]
         visitor, ip, referrer, subs = texts.split(b"\0", 3)
         # Bytes that are no UTF-8 would end the whole COPY.
@@ -129,14 +152,12 @@ def copy_row(record: bytes) -> bytes:
             texts.decode()
         if version != RECORD_VERSION or not _FIRST_US <= clicked_at_us <= _LAST_US:
             raise MalformedClickError("a time out of this century")
-        if max(program, link, influencer, campaign, post) >= _BEYOND_IDS or _NO_ID in (program, link):
-            raise MalformedClickError("an id that no table has")
         return b"".join((
             _ROW_BEGIN,
-            program,
+            origin.program,
             _TIME_AND_ID.pack(8, clicked_at_us - _FIRST_US, 16, clicked_at_us, unique),
-            _link_fields(link, influencer, campaign, post, channel),
-            _AUDIENCES[audience].fields,
+            origin.link_fields,
+            origin.audience.fields,
             _LENGTHS[len(visitor)],
             visitor,
             _LENGTHS[len(ip)],
@@ -150,16 +171,15 @@ def copy_row(record: bytes) -> bytes:
         raise MalformedClickError(str(cause)) from cause
 
 
-def delta_rows(records: Sequence[bytes]) -> list[bytes]:
+def delta_rows(records: Sequence[bytes]) -> Iterator[bytes]:
     """What clicks, each of them new, add to the rollups: counted by link, audience and quarter of an hour.
 
     No time zone has finer offsets, so every local hour, day and month is made of such quarters.
     """
-    return [
-        _delta_row(quarter, what, count)
-        for quarter, of_quarter in _by_quarter(records).items()
-        for what, count in Counter([record[LINK_AND_AUDIENCE] for record in of_quarter]).items()
-    ]
+    for quarter, of_quarter in _by_quarter(records).items():
+        at = _ID_FIELD.pack(8, quarter * QUARTER_US - _FIRST_US)
+        for what, count in Counter([record[LINK_AND_AUDIENCE] for record in of_quarter]).items():
+            yield _delta_row(at, what, count)
 
 
 def _by_quarter(records: Sequence[bytes]) -> Mapping[int, Sequence[bytes]]:
@@ -175,16 +195,15 @@ def _by_quarter(records: Sequence[bytes]) -> Mapping[int, Sequence[bytes]]:
     return by_quarter
 
 
-def _delta_row(quarter: int, what: bytes, count: int) -> bytes:
-    program, link, influencer, campaign, post, channel, said = _LINK_AND_AUDIENCE.unpack(what)
-    audience = _AUDIENCES[said]
-    counts = (0, count) if audience.is_bot else (count, 0)
+def _delta_row(at: bytes, what: bytes, count: int) -> bytes:
+    origin = _ORIGINS[what]
+    counts = (0, count) if origin.audience.is_bot else (count, 0)
     return b"".join((
         _DELTA_BEGIN,
-        program,
-        _ID_FIELD.pack(8, quarter * QUARTER_US - _FIRST_US),
-        _link_fields(link, influencer, campaign, post, channel),
-        audience.delta_fields,
+        origin.program,
+        at,
+        origin.link_fields,
+        origin.audience.delta_fields,
         _COUNTS.pack(4, counts[0], 4, counts[1]),
     ))  # fmt: skip
 
@@ -231,5 +250,5 @@ class ClickBatch:
         return ClickBatch(self.records + other.records, self.rows + other.rows)
 
 
-def copy_file(rows: Sequence[bytes]) -> bytes:
+def copy_file(rows: Iterable[bytes]) -> bytes:
     return b"".join((_HEADER, *rows, _TRAILER))

@@ -1,5 +1,6 @@
 """Writes clicks: once each, in partitions by month."""
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ _SQL = statements("clicks")
 _PROGRESS = statements("journals")
 _PARTITION = re.compile(r"clicks_(\d{4})_(\d{2})")
 Month = tuple[int, int]
+_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class ClickTable:
         """
         await self.ensure_partitions(_months(clicks))
         # In one order, so that writers of the same clicks, after a redelivery, never wait in a circle.
-        rows, deltas = copy_file(sorted(clicks.rows)), copy_file(delta_rows(clicks.records))
+        rows, deltas = copy_file(sorted(clicks.rows)), await _delta_file(clicks.records)
         try:
             async with self._database.transaction() as connection:
                 if clicks:
@@ -181,6 +183,16 @@ async def _copy(connection: "Connection", table: str, rows: bytes, columns: Sequ
     # Bytes are the name of a file to asyncpg, and the types do not know that it takes a buffer too.
     source: Any = memoryview(rows)
     await connection.copy_to_table(table, source=source, columns=columns, format="binary")
+
+
+async def _delta_file(records: Sequence[bytes]) -> bytes:
+    rows: list[bytes] = []
+    for row in delta_rows(records):
+        rows.append(row)
+        if len(rows) % _ROWS_AT_ONCE == 0:
+            # Another batch is on its way to the database meanwhile.
+            await asyncio.sleep(0)
+    return copy_file(rows)
 
 
 async def _merge(connection: "Connection", rows: bytes) -> set[bytes]:
