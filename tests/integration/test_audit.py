@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -30,17 +29,9 @@ from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import Rollups
 from attribution.conversions.audit import AuditPeriod, audit_credits
 from attribution.domain.ids import ProgramId
-from attribution.settings import Settings
 
 EVER = AuditPeriod()
 _TWO = "conversion_id = (SELECT conversion_id FROM conversions WHERE external_id = 'two')"
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    yield database
-    await database.close()
 
 
 @pytest_asyncio.fixture

@@ -2,21 +2,20 @@
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import pytest_asyncio
 from tests.integration.test_credit_convergence import until_idle
 from tests.integration.test_stats import LINKS, ZONES, click, load, sale, world_of
 from tests.support.api import Api, assert_problem
 from tests.support.facts import Facts, random_facts
 from tests.support.reference import Link
 from tests.support.reference_stats import Question, count
-from tests.support.worlds import HOUR, SPAN_HOURS, START, found_foreign_program, instant, random_world
+from tests.support.worlds import HOUR, SPAN_HOURS, START, instant, random_world
 
 from attribution.adapters.postgres import Database
 from attribution.adapters.stats_table import StatsTable
@@ -24,20 +23,12 @@ from attribution.conversions.attributor import judge_and_value
 from attribution.domain.ids import ProgramId
 from attribution.domain.measures import Dimension
 from attribution.domain.programs import Program
-from attribution.settings import Settings
 from attribution.stats.long_tail import LongTails, TailQuery
 from attribution.stats.query import Stats
 
+pytestmark = pytest.mark.usefixtures("foreign_program")
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    async with database.connection() as connection:
-        await found_foreign_program(connection)
-    yield database
-    await database.close()
 
 
 async def tail(database: Database, query: TailQuery, zone: str = "UTC") -> Mapping[str, Any]:

@@ -1,13 +1,11 @@
 """Clicks in Postgres: once each, in partitions by month."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
-import pytest_asyncio
 from tests.support.batches import batch_of
 
 from attribution.adapters.click_rows import ClickBatch
@@ -19,17 +17,9 @@ from attribution.domain.clicks import AgentClass, Channel, Click, Device
 from attribution.domain.ids import CampaignId, InfluencerId, LinkId, PostId, ProgramId
 from attribution.domain.instants import from_us, to_us
 from attribution.errors import RejectedRowsError
-from attribution.settings import Settings
 
 NOON_US = to_us(datetime(2026, 11, 20, 12, tzinfo=UTC))
 JOURNAL, OTHER_JOURNAL = UUID(int=1), UUID(int=2)
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url), size=4)
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -36,18 +35,10 @@ from attribution.conversions.attributor import judge_and_value
 from attribution.domain.conversions import ConversionMessage
 from attribution.domain.ids import ProgramId
 from attribution.errors import ConflictError
-from attribution.settings import Settings
 
 WORLDS = 8
 ROUNDS = 4
 ANNA15 = Code("ANNA15", 1, "always")
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    yield database
-    await database.close()
 
 
 @pytest_asyncio.fixture

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import pytest_asyncio
+import pytest
 from tests.support.batches import batch_of
 from tests.support.fuzzing import FUZZ
 from tests.support.recorded import expected, recorded
@@ -17,7 +17,6 @@ from tests.support.reference import WHOLE, Judged, Order, World, by_influencer, 
 from tests.support.worlds import (
     TOKENS,
     RandomWorld,
-    found_foreign_program,
     found_program,
     random_world,
     stored_click,
@@ -34,7 +33,8 @@ from attribution.domain.ids import ProgramId
 from attribution.domain.money import from_minor
 from attribution.domain.programs import Program
 from attribution.errors import DatabaseUnavailableError
-from attribution.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("foreign_program")
 
 if TYPE_CHECKING:
     from attribution.adapters.postgres import Connection
@@ -42,15 +42,6 @@ if TYPE_CHECKING:
 Action = Callable[[], Awaitable[object]]
 WORLDS = 16 * FUZZ
 CONCURRENT_WORLDS = 5 * FUZZ
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url), size=8)
-    async with database.connection() as connection:
-        await found_foreign_program(connection)
-    yield database
-    await database.close()
 
 
 class Delivery:

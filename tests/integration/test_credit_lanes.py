@@ -1,9 +1,6 @@
 """Many conversions are credited in two lanes at once, as if in one."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from tests.integration.test_credit_convergence import assert_converged, found
 from tests.support.batches import batch_of
 from tests.support.worlds import TOKENS, random_world, stored_click
@@ -16,14 +13,6 @@ from attribution.adapters.postgres import Database
 from attribution.conversions.attributor import Attributor, AttributorPolicy
 from attribution.domain.ids import ProgramId
 from attribution.errors import DatabaseUnavailableError
-from attribution.settings import Settings
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    yield database
-    await database.close()
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -1,12 +1,10 @@
 """Rollups of credits and deltas together are the entries, whatever happens to them meanwhile."""
 
 import random
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from tests.integration.test_credit_convergence import Delivery, found, step, until_idle
-from tests.support.worlds import found_foreign_program, random_world
+from tests.support.worlds import random_world
 
 from attribution.adapters.credit_rollups import CREDIT_ROLLUPS
 from attribution.adapters.credit_table import CreditTable
@@ -14,7 +12,8 @@ from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import Rollups
 from attribution.conversions.attributor import Attributor, AttributorPolicy
 from attribution.domain.ids import ProgramId
-from attribution.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("foreign_program")
 
 PROGRAM = ProgramId(1)
 ALL = 1_000_000
@@ -28,15 +27,6 @@ FROM conversions
 ORDER BY conversion_id
 LIMIT 1
 """
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url), size=8)
-    async with database.connection() as connection:
-        await found_foreign_program(connection)
-    yield database
-    await database.close()
 
 
 async def one(database: Database, sql: str) -> int:

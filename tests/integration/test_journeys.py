@@ -2,17 +2,16 @@
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from tests.integration.test_stats import click, load, sale, world_of
 from tests.support.api import Api, assert_problem
 from tests.support.reference import judge_all
-from tests.support.worlds import found_foreign_program, random_world
+from tests.support.worlds import random_world
 
 from attribution.adapters.postgres import Database
 from attribution.adapters.report_table import ReportTable
@@ -22,18 +21,10 @@ from attribution.domain.durations import format_duration
 from attribution.domain.frequent import FrequentItems
 from attribution.domain.ids import ProgramId
 from attribution.domain.programs import Program
-from attribution.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("foreign_program")
 
 YEAR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    async with database.connection() as connection:
-        await found_foreign_program(connection)
-    yield database
-    await database.close()
 
 
 async def ask(database: Database, unit: Unit = Unit.INFLUENCER) -> Mapping[str, Any]:

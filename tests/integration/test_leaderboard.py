@@ -3,41 +3,32 @@
 import math
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import pytest_asyncio
 from tests.integration.test_stats import click, load, sale, world_of
 from tests.support.api import Api, assert_problem
 from tests.support.facts import random_facts
 from tests.support.reference import WHOLE
 from tests.support.reference_stats import Question, count
-from tests.support.worlds import found_foreign_program, random_world
+from tests.support.worlds import random_world
 
 from attribution.adapters.postgres import Database
 from attribution.adapters.stats_table import StatsTable
 from attribution.domain.ids import ProgramId
 from attribution.domain.measures import Dimension
 from attribution.domain.programs import Program
-from attribution.settings import Settings
 from attribution.stats.changes import Changes, ChangesQuery, Changing
 from attribution.stats.leaderboard import RANKABLE, End, LeaderboardQuery, Leaderboards
 
+pytestmark = pytest.mark.usefixtures("foreign_program")
+
 START, END = datetime(2026, 3, 20, tzinfo=UTC), datetime(2026, 4, 20, tzinfo=UTC)
 Z = 1.959964
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    async with database.connection() as connection:
-        await found_foreign_program(connection)
-    yield database
-    await database.close()
 
 
 def programme(number: int = 1) -> Program:

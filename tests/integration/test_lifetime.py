@@ -2,20 +2,19 @@
 
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import pytest_asyncio
 from tests.integration.test_stats import ZONES, click, load, sale, world_of
 from tests.support.api import Api, assert_problem
 from tests.support.facts import Facts, random_facts
 from tests.support.reference import Judged, World, judge_all
 from tests.support.reference_value import worth
-from tests.support.worlds import found_foreign_program, instant, random_world
+from tests.support.worlds import instant, random_world
 
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.lifetime_table import LifetimeTable
@@ -25,20 +24,12 @@ from attribution.domain.instants import to_us
 from attribution.domain.measures import Dimension
 from attribution.domain.programs import Program
 from attribution.errors import MissingRateError
-from attribution.settings import Settings
 from attribution.stats.lifetime import HORIZONS, LifetimeQuery, LifetimeValues
+
+pytestmark = pytest.mark.usefixtures("foreign_program")
 
 YEAR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 BY = (Dimension.INFLUENCER, Dimension.CAMPAIGN, Dimension.CHANNEL, Dimension.CODE)
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    async with database.connection() as connection:
-        await found_foreign_program(connection)
-    yield database
-    await database.close()
 
 
 async def ask(database: Database, by: Dimension, zone: str = "UTC", **fields: Any) -> Mapping[str, Any]:

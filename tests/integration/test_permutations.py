@@ -4,11 +4,10 @@ Two sets: 5! orders of click, order, cancellation, update and refund, and 4! of 
 that the order names; 144 programmes in one database, all judged after each delivery.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 
-import pytest_asyncio
 from tests.integration.test_code_versions import values
 from tests.integration.test_credit_convergence import until_idle
 from tests.integration.test_credit_entries import _refund
@@ -24,7 +23,6 @@ from attribution.adapters.objects import Objects
 from attribution.adapters.postgres import Database
 from attribution.domain.conversions import ConversionStatus
 from attribution.domain.ids import ProgramId
-from attribution.settings import Settings
 
 TAP = click(1, 1, "v1")
 CODE = Code("ANNA15", 2, "always")
@@ -78,13 +76,6 @@ def orders_of(deliveries: Sequence[Deliver]) -> list[list[Deliver]]:
         again, at = order[number % len(order)], (number // len(order)) % (len(order) + 1)
         orders.append([*order[:at], again, *order[at:]])
     return orders
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    yield database
-    await database.close()
 
 
 async def test_every_order_of_deliveries_ends_as_the_orderly_world(database: Database) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from tests.integration.test_credit_convergence import Delivery, assert_converged, found, persist, until_idle
 from tests.integration.test_credit_races import LINKS, PROGRAM, PROGRAMME, Service, click, sale
@@ -31,7 +32,6 @@ from tests.support.worlds import (
     TOKENS,
     RandomWorld,
     add_rule,
-    found_foreign_program,
     found_program,
     instant,
     random_world,
@@ -50,19 +50,11 @@ from attribution.conversions.reader import ConversionReader
 from attribution.conversions.recomputer import Recomputer, RecomputerPolicy
 from attribution.domain.ids import ProgramId
 from attribution.errors import DatabaseUnavailableError
-from attribution.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("foreign_program")
 
 WORLDS = 12
 LINEAR = Version(0, {}, "linear", rule_id=77)
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url), size=8)
-    async with database.connection() as connection:
-        await found_foreign_program(connection)
-    yield database
-    await database.close()
 
 
 def asked(rng: random.Random, world: World) -> Asked:

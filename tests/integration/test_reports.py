@@ -1,19 +1,18 @@
 """Reports over all paths of a period, beside a slow reference and an example worked by hand."""
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from tests.integration.test_credit_convergence import until_idle
 from tests.integration.test_stats import click, load, sale, world_of
 from tests.support import reference_models
 from tests.support.api import Api, assert_problem
 from tests.support.reference import WHOLE, Click, Order, World, fold, judge_all, share, visitors_named, weights
-from tests.support.worlds import MODELS, found_foreign_program, instant, random_world
+from tests.support.worlds import MODELS, instant, random_world
 
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.postgres import Database
@@ -23,18 +22,10 @@ from attribution.conversions.report import ReportQuery, Reports, Unit
 from attribution.domain.ids import ProgramId
 from attribution.domain.programs import Program
 from attribution.models import Path
-from attribution.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("foreign_program")
 
 START, END = datetime(2026, 3, 22, tzinfo=UTC), datetime(2026, 3, 28, tzinfo=UTC)
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    async with database.connection() as connection:
-        await found_foreign_program(connection)
-    yield database
-    await database.close()
 
 
 async def ask(database: Database, program: int = 1, **fields: Any) -> Mapping[str, Any]:

@@ -1,7 +1,6 @@
 """Rollups and deltas together are the rows, whatever happens to them meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest_asyncio
@@ -16,7 +15,6 @@ from attribution.adapters.visitor_sketches import VisitorSketches
 from attribution.domain.clicks import Click
 from attribution.domain.ids import ProgramId
 from attribution.ingest.roller import Roller, RollerPolicy
-from attribution.settings import Settings
 
 PROGRAM = ProgramId(1)
 ALL = 1_000_000
@@ -24,13 +22,6 @@ TOTAL = """
 INSERT INTO insights (program_id, post_id, at, likes, shares)
 SELECT $1, min(post_id), $2, $3, $4 FROM posts WHERE program_id = $1
 """
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    yield database
-    await database.close()
 
 
 @pytest_asyncio.fixture

@@ -1,7 +1,7 @@
 """Sums over clicks and credits beside those counted by hand, and the answer's shape."""
 
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,7 +9,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import pytest_asyncio
 from tests.integration.test_credit_convergence import until_idle
 from tests.support.batches import batch_of
 from tests.support.facts import Facts, dressed, random_facts, store_facts
@@ -19,7 +18,6 @@ from tests.support.worlds import (
     MODELS,
     TOKENS,
     RandomWorld,
-    found_foreign_program,
     found_program,
     order_of,
     random_world,
@@ -44,8 +42,9 @@ from attribution.domain.measures import GRAINS, IDS, By, Dimension, Sum
 from attribution.domain.models import Model
 from attribution.domain.periods import bucket_start
 from attribution.domain.programs import Program
-from attribution.settings import Settings
 from attribution.stats.query import Stats, StatsQuery
+
+pytestmark = pytest.mark.usefixtures("foreign_program")
 
 BERLIN = "Europe/Berlin"
 ZONES = ("UTC", BERLIN, "Asia/Kathmandu", "America/St_Johns")
@@ -73,15 +72,6 @@ VALUES = {
 }
 WEIGHTS = (Sum.CONVERSIONS, Sum.ORDERS, Sum.LEADS, Sum.NEW_CUSTOMERS)
 YEAR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    async with database.connection() as connection:
-        await found_foreign_program(connection)
-    yield database
-    await database.close()
 
 
 async def load(

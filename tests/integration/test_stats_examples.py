@@ -1,30 +1,21 @@
 """The examples that docs/stats.md works out by hand."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-import pytest_asyncio
+import pytest
 from tests.integration.test_credit_convergence import until_idle
 from tests.integration.test_stats import BERLIN, ask, click, load, sale, world_of
 from tests.support.facts import Cost, Facts, Insight, Post, Rate
-from tests.support.worlds import TOKENS, found_foreign_program
+from tests.support.worlds import TOKENS
 
 from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.adapters.postgres import Database
 from attribution.domain.ids import ProgramId
 from attribution.domain.instants import to_us
 from attribution.domain.refunds import RefundMessage
-from attribution.settings import Settings
 
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    async with database.connection() as connection:
-        await found_foreign_program(connection)
-    yield database
-    await database.close()
+pytestmark = pytest.mark.usefixtures("foreign_program")
 
 
 def at(moment: str) -> int:

@@ -1,13 +1,12 @@
 """Pages, for which not all facts are read by group, beside the same rows of the whole answer."""
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-import pytest_asyncio
 from tests.integration.test_stats import (
     DIMENSIONS,
     ZONES,
@@ -20,7 +19,7 @@ from tests.integration.test_stats import (
     world_of,
 )
 from tests.support.facts import random_facts
-from tests.support.worlds import found_foreign_program, random_world
+from tests.support.worlds import random_world
 
 from attribution.adapters.postgres import Database
 from attribution.adapters.stats_pages import first_reading, on_page
@@ -28,17 +27,9 @@ from attribution.adapters.stats_sql import Order, Question
 from attribution.adapters.stats_table import StatsFacts, StatsTable
 from attribution.domain.ids import ProgramId
 from attribution.domain.measures import Dimension, Sum
-from attribution.settings import Settings
 from attribution.stats.metrics import METRICS
 
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    async with database.connection() as connection:
-        await found_foreign_program(connection)
-    yield database
-    await database.close()
+pytestmark = pytest.mark.usefixtures("foreign_program")
 
 
 def random_order(rng: random.Random, group_by: Sequence[Dimension], asked: Question) -> Order | None:

@@ -1,32 +1,21 @@
 """Series without gaps, and beside the period before."""
 
 import random
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import pytest_asyncio
 from tests.integration.test_stats import BERLIN, ask, click, load, sale, world_of
-from tests.support.worlds import found_foreign_program
 
 from attribution.adapters.postgres import Database
 from attribution.domain.measures import Dimension
 from attribution.errors import InvalidInputError
-from attribution.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("foreign_program")
 
 ZONE = ZoneInfo(BERLIN)
 MARCH, APRIL, MAY = (datetime(2026, month, 1, tzinfo=ZONE).astimezone(UTC) for month in (3, 4, 5))
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    async with database.connection() as connection:
-        await found_foreign_program(connection)
-    yield database
-    await database.close()
 
 
 async def test_a_series_has_every_day_of_its_period(database: Database) -> None:

@@ -1,14 +1,12 @@
 """Distinct visitors from sketches: as counted one by one where they are few, near to it where they are many."""
 
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
-import pytest_asyncio
 from tests.support.batches import batch_of
 from tests.support.worlds import found_program, random_world, stored_click
 
@@ -22,7 +20,6 @@ from attribution.adapters.visitor_sketches import STANDARD_ERROR, VisitorSketche
 from attribution.domain.clicks import Click
 from attribution.domain.ids import ProgramId
 from attribution.domain.measures import Dimension, Sum
-from attribution.settings import Settings
 
 PROGRAM = ProgramId(1)
 ZONE = ZoneInfo("Europe/Berlin")
@@ -39,13 +36,6 @@ GROUPINGS = (
     (Dimension.CODE,),
     (Dimension.INFLUENCER, Dimension.NEW_OR_RETURNING),
 )
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(Settings(database_url=database_url))
-    yield database
-    await database.close()
 
 
 async def unique(database: Database, question: Question) -> dict[tuple[object, ...], object]:
