@@ -56,6 +56,7 @@ async def test_every_rollup_has_every_credit_once(database: Database, seed: int)
         await step(Attributor(CreditTable(database), AttributorPolicy(rng.choice((1, 3, 100)), 0)))
         await rng.choice((lambda: rollups.roll_up(rng.choice((1, 5, 100))), lambda: rollups.rebuild(PROGRAM)))()
         assert await rollups.credit_mismatches(PROGRAM, ALL) == []
+        assert await rollups.customer_mismatches(PROGRAM, ALL) == []
     await settle(database, delivery)
     await rollups.rebuild(PROGRAM)
     await rollups.roll_up(ALL)
@@ -76,10 +77,10 @@ async def test_entries_of_a_lane_that_commits_late_are_rolled_up_too(database: D
         await late.execute(ENTRY)
         async with database.transaction() as early:
             await early.execute(ENTRY)
-        assert await rollups.roll_up(ALL) == 1
+        assert await rollups.roll_up(ALL) == 2  # the entry, and its customer
     assert await one(database, "SELECT count(*) FROM credit_deltas") == 1
     assert await rollups.credit_mismatches(PROGRAM, ALL) == []
-    assert await rollups.roll_up(ALL) == 1
+    assert await rollups.roll_up(ALL) == 2
     assert await rollups.credit_mismatches(PROGRAM, ALL) == []
 
 
@@ -95,5 +96,11 @@ async def test_what_differs_from_the_entries_is_found_and_mended_by_a_rebuild(da
     assert {(m.rollup, m.basis, m.grain, m.sums) for m in mismatches} == {
         ("credits_by_link", "click", "year", (0, 0, 0, 0, 3))
     }
+    assert await rollups.customer_mismatches(PROGRAM, ALL) == []
+    async with database.connection() as connection:
+        await connection.execute("UPDATE customer_values SET net_90_minor = net_90_minor + 1")
+    customers = await one(database, "SELECT count(*) FROM customer_values WHERE program_id = 1")
+    assert 0 < customers == len(await rollups.customer_mismatches(PROGRAM, ALL))
     await rollups.rebuild(PROGRAM)
     assert await rollups.credit_mismatches(PROGRAM, ALL) == []
+    assert await rollups.customer_mismatches(PROGRAM, ALL) == []

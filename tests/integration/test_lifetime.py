@@ -17,14 +17,16 @@ from tests.support.reference_value import worth
 from tests.support.worlds import instant, random_world
 
 from attribution.adapters.click_table import ClickTable
+from attribution.adapters.customer_values import HORIZONS
 from attribution.adapters.lifetime_table import LifetimeTable
 from attribution.adapters.postgres import Database
+from attribution.adapters.rollups import Rollups
 from attribution.domain.ids import ProgramId
 from attribution.domain.instants import to_us
 from attribution.domain.measures import Dimension
 from attribution.domain.programs import Program
 from attribution.errors import MissingRateError
-from attribution.stats.lifetime import HORIZONS, LifetimeQuery, LifetimeValues
+from attribution.stats.lifetime import LifetimeQuery, LifetimeValues
 
 pytestmark = pytest.mark.usefixtures("foreign_program")
 
@@ -94,6 +96,8 @@ async def test_cohorts_are_the_references(database: Database, seed: int) -> None
     world, zone = random_world(seed, currencies=("EUR", "EUR", "USD")), ZONES[seed % len(ZONES)]
     facts = Facts(rates=random_facts(seed).rates)
     await load(database, 1, world, zone, facts)
+    for _ in range(seed % 3):
+        await Rollups(database).roll_up(40)
     as_of = datetime(2026, 4, 20, tzinfo=UTC) + timedelta(days=random.Random(seed).randrange(120))  # noqa: S311
     await ClickTable(database).report_watermark(0, to_us(as_of))
     for by in BY:

@@ -33,6 +33,10 @@ GROUPINGS = (
     (Dimension.DAY,),
     (Dimension.WEEK, Dimension.CHANNEL),
     (Dimension.LINK,),
+    (Dimension.POST, Dimension.MONTH),
+    (Dimension.CONTENT_TYPE,),
+    (Dimension.COUNTRY, Dimension.DEVICE),
+    (Dimension.COUNTRY, Dimension.CHANNEL),
     (Dimension.CODE,),
     (Dimension.INFLUENCER, Dimension.NEW_OR_RETURNING),
 )

@@ -28,12 +28,18 @@ class CreditRollup:
     grains: tuple[Grain, ...]
 
     def sql(self, statement: str) -> str:
-        return _SQL[statement].format(rollup=self.table, dimensions=", ".join(self.dimensions))
+        return _SQL[statement].format(rollup=self.table, dimensions="".join(f", {name}" for name in self.dimensions))
 
 
-_BY_INFLUENCER = ("influencer_id", "campaign_id", "channel", "type", "new_customer")
+_ALWAYS = ("type", "new_customer")
+_BY_INFLUENCER = ("influencer_id", "campaign_id", "channel", *_ALWAYS)
+_TO_THE_DAY = (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY)
+# The smallest first: the first that has the dimensions of a question answers it.
 CREDIT_ROLLUPS: Final = (
-    CreditRollup("credits_by_influencer", _BY_INFLUENCER, (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY)),
+    CreditRollup("credits_by_program", _ALWAYS, tuple(Grain)),
+    CreditRollup("credits_by_time", ("campaign_id", "channel", *_ALWAYS), _TO_THE_DAY),
+    CreditRollup("credits_by_code", ("code", *_ALWAYS), _TO_THE_DAY),
+    CreditRollup("credits_by_influencer", _BY_INFLUENCER, _TO_THE_DAY),
     CreditRollup("credits_by_link", ("link_id", "post_id", "code", *_BY_INFLUENCER), (Grain.YEAR, Grain.MONTH)),
 )
 
@@ -54,19 +60,17 @@ async def roll_up(connection: "Connection", limit: int) -> int:
     """Moves up to `limit` deltas; returns how many."""
     await connection.execute(_SQL["stage"])
     taken = int((await connection.execute(_SQL["take"], limit)).rsplit(" ", 1)[1])
-    if taken:
-        await _add(connection)
+    for rollup in CREDIT_ROLLUPS if taken else ():
+        await connection.execute(rollup.sql("add"), list(rollup.grains))
     return taken
 
 
-async def rebuild(connection: "Connection", program_id: ProgramId) -> None:
+async def rebuild(connection: "Connection", program_id: ProgramId, zone: str) -> None:
     """In a transaction with one snapshot: what it sees of deltas are entries that it sees too."""
-    await connection.execute(_SQL["stage"])
     await connection.execute(_SQL["drop_deltas"], program_id)
     for rollup in CREDIT_ROLLUPS:
         await connection.execute(rollup.sql("drop"), program_id)
-    await connection.execute(_SQL["take_rows"], program_id)
-    await _add(connection)
+        await connection.execute(rollup.sql("fill"), program_id, list(rollup.grains), zone)
 
 
 async def mismatches(connection: "Connection", program_id: ProgramId, zone: str, limit: int) -> list[CreditMismatch]:
@@ -87,11 +91,6 @@ async def mismatches(connection: "Connection", program_id: ProgramId, zone: str,
             for row in rows
         ]
     return found
-
-
-async def _add(connection: "Connection") -> None:
-    for rollup in CREDIT_ROLLUPS:
-        await connection.execute(rollup.sql("add"), list(rollup.grains))
 
 
 def credit_rollup_for(columns: Collection[str], grains: Collection[Grain]) -> CreditRollup | None:

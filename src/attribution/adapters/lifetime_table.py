@@ -10,6 +10,7 @@ from attribution.domain.instants import EPOCH
 from attribution.domain.measures import Dimension
 from attribution.errors import MissingRateError
 
+from .customer_values import NETS, VALUES_NOW
 from .postgres import Database, Row
 from .statements import statements
 
@@ -24,7 +25,7 @@ COLUMNS: Final[Mapping[Dimension, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Acquired:
-    """Customers whose first purchase lies from `start` to before `end`. `horizons`: days after it."""
+    """Customers whose first purchase lies from `start` to before `end`."""
 
     program_id: ProgramId
     by: Dimension
@@ -32,7 +33,6 @@ class Acquired:
     end: datetime
     currency: str
     zone: str
-    horizons: Sequence[int]
     limit: int
     offset: int
 
@@ -58,32 +58,37 @@ class LifetimeTable:
             as_of = await connection.fetchval(_SQL["as_of"], asked.program_id) or EPOCH
             for missing in await connection.fetch(_SQL["missing_rate"], asked.program_id, asked.start):
                 raise MissingRateError(missing["day"], missing["base"], asked.currency)
-            rows = await connection.fetch(_statement(asked), *period, asked.zone, asked.limit + 1, asked.offset)
-            [left_out] = await connection.fetch(_SQL["left_out"], *period)
-        return Cohorts(rows, left_out["orders_without_customer"], left_out["customers_before"], as_of)
+            without_customer = await connection.fetchval(_SQL["orders_without_customer"], *period)
+            await connection.execute(_SQL["settings"], asked.zone)
+            found = await connection.fetch(_statement(asked), *period, asked.limit + 1, asked.offset)
+        [before] = [row["customers"] for row in found if row["part"] == "before"]
+        return Cohorts([row for row in found if row["part"] != "before"], without_customer, before, as_of)
 
 
 def _statement(asked: Acquired) -> str:
-    cohorts = _part(asked, "cohort", "true", by_unit=True, by_month=True)
+    cohorts = _part("cohort", "is_new", by_unit=True, by_month=True)
     parts = [
-        f"({cohorts} ORDER BY month, customers DESC, unit NULLS LAST LIMIT $5 OFFSET $6)",
-        f"({_part(asked, 'without_influencer', 'NOT influenced', by_month=True)} ORDER BY month)",
-        f"({_part(asked, 'all', 'true')})",
-        f"({_part(asked, 'nobody', 'NOT influenced')})",
+        f"({cohorts} ORDER BY month, customers DESC, unit NULLS LAST LIMIT $4 OFFSET $5)",
+        f"({_part('without_influencer', 'is_new AND NOT is_influenced', by_month=True)} ORDER BY month)",
+        f"({_part('all', 'is_new')})",
+        f"({_part('nobody', 'is_new AND NOT is_influenced')})",
+        f"({_part('before', 'NOT is_new')})",
     ]
-    horizons = (_SQL["horizon"].format(days=days) for days in asked.horizons)
     return _SQL["customers"].format(
-        column=COLUMNS[asked.by], zone="$4", horizons="".join(horizons), rows=" UNION ALL ".join(parts)
+        column=COLUMNS[asked.by],
+        values=VALUES_NOW,
+        horizons="".join(f", sum({net}) AS {net}" for net in NETS.values()),
+        rows=" UNION ALL ".join(parts),
     )
 
 
-def _part(asked: Acquired, name: str, which: str, *, by_unit: bool = False, by_month: bool = False) -> str:
-    grouped = [name for name, wanted in (("unit", by_unit), ("month", by_month)) if wanted]
+def _part(name: str, which: str, *, by_unit: bool = False, by_month: bool = False) -> str:
+    grouped = [name for name, wanted in (("sums.unit", by_unit), ("sums.month", by_month)) if wanted]
     return _SQL["cohorts"].format(
         part=f"'{name}'",
-        unit="unit" if by_unit else "NULL::text",
-        month="month" if by_month else "NULL::timestamptz",
-        horizons="".join(f", coalesce(sum(net_{days}_minor), 0) AS net_{days}_minor" for days in asked.horizons),
+        unit="sums.unit::text" if by_unit else "NULL::text",
+        month="sums.month" if by_month else "NULL::timestamptz",
+        horizons="".join(f", coalesce(sum({net}), 0) AS {net}" for net in NETS.values()),
         filter=which,
         grouped=f"GROUP BY {', '.join(grouped)}" if grouped else "",
     )

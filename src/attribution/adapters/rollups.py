@@ -1,6 +1,6 @@
 """Sums of clicks, kept equal to their rows: in every snapshot, rollups + deltas = clicks.
 
-Credits and insights move with them.
+Credits, insights and the values of customers move with them.
 """
 
 from collections.abc import AsyncIterator, Collection
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attribution.domain.ids import ProgramId
 from attribution.domain.periods import Grain
 
-from . import credit_rollups, insight_rollups
+from . import credit_rollups, customer_values, insight_rollups
 from .credit_rollups import CreditMismatch
 from .insight_rollups import InsightMismatch
 from .postgres import Database
@@ -33,12 +33,13 @@ class Rollup:
     grains: tuple[Grain, ...]
 
     def sql(self, statement: str) -> str:
-        return _SQL[statement].format(rollup=self.table, dimensions=", ".join(self.dimensions))
+        return _SQL[statement].format(rollup=self.table, dimensions="".join(f", {name}" for name in self.dimensions))
 
 
 # The smallest first: the first that has the dimensions of a question answers it. By link there are as many days as
 # clicks, so days are read from the rows.
 CLICK_ROLLUPS: Final = (
+    Rollup("clicks_by_program", (), tuple(Grain)),
     Rollup("clicks_by_time", ("campaign_id", "channel"), tuple(Grain)),
     Rollup(
         "clicks_by_influencer",
@@ -90,7 +91,8 @@ class Rollups:
             if taken:
                 await _add(connection)
             taken += await credit_rollups.roll_up(connection, limit)
-            return taken + await insight_rollups.roll_up(connection, limit)
+            taken += await insight_rollups.roll_up(connection, limit)
+            return taken + await customer_values.roll_up(connection, limit)
 
     async def outdated(self) -> list[ProgramId]:
         """Programmes whose rollups are of another time zone, or were never made."""
@@ -105,19 +107,18 @@ class Rollups:
         async with self._leading(isolation="repeatable_read") as connection:
             if connection is None:
                 return False
-            await connection.execute(_SQL["stage"])
-            await connection.execute(_SQL["allow_memory"])
-            await connection.execute(_SQL["begin_rebuild"], program_id)
+            await connection.execute(_SQL["prepare_rebuild"])
+            zone = await connection.fetchval(_SQL["begin_rebuild"], program_id)
             # What this transaction sees of deltas are clicks that it sees too; later ones stay deltas.
             await connection.execute(_SQL["drop_deltas"], program_id)
             for rollup in CLICK_ROLLUPS:
                 await connection.execute(rollup.sql("drop"), program_id)
+                await connection.execute(rollup.sql("fill"), program_id, list(rollup.grains), rollup.grains[-1], zone)
             await connection.execute(_SQL["drop_sketches"], program_id)
-            await connection.execute(_SQL["take_rows"], program_id)
-            await connection.execute(_SQL["analyze"])
-            await _add(connection)
-            await credit_rollups.rebuild(connection, program_id)
-            await insight_rollups.rebuild(connection, program_id)
+            await connection.execute(_SQL["mark_all_unsketched"], program_id)
+            await credit_rollups.rebuild(connection, program_id, zone)
+            await insight_rollups.rebuild(connection, program_id, zone)
+            await customer_values.rebuild(connection, program_id)
             return True
 
     async def mismatches(self, program_id: ProgramId, limit: int) -> list[Mismatch]:
@@ -153,6 +154,11 @@ class Rollups:
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
             zone = await connection.fetchval(_SQL["zone"], program_id)
             return [] if zone is None else await insight_rollups.mismatches(connection, program_id, zone, limit)
+
+    async def customer_mismatches(self, program_id: ProgramId, limit: int) -> list[str]:
+        """As `mismatches`, of customers, by their ids."""
+        async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
+            return await customer_values.mismatches(connection, program_id, limit)
 
     @asynccontextmanager
     async def _leading(self, **options: Any) -> "AsyncIterator[Connection | None]":

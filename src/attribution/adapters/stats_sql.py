@@ -12,12 +12,12 @@ from attribution.domain.ids import ProgramId
 from attribution.domain.measures import GRAINS, IDS, By, Dimension, Sum, Term
 from attribution.domain.periods import Cover, Grain, Span, cover, first_day_from
 
-from . import insight_rollups
 from .credit_rollups import CreditRollup, credit_rollup_for
+from .insight_rollups import InsightRollup, insight_rollup_for
 from .rollups import Rollup, rollup_for
 from .statements import statements
 from .stats_sources import ADDED, AUDIENCE, CLICKS, COSTS, CREDITS, INSIGHTS, SOURCES, WEIGHTS, Source
-from .visitor_sketches import SKETCH_KINDS, SketchKind
+from .visitor_sketches import NOTHING, SKETCH_KINDS, SketchKind
 
 _SQL = statements("stats")
 NONE: Final = "none"
@@ -156,12 +156,15 @@ class _Composer:
         return self._fill("visitors", CLICKS)
 
     def sketched_visitors(self, plan: "SketchPlan", *, beside: bool) -> str:
-        groups = [self._expression(name, CLICKS) for name in self.question.group_by]
+        asked = self.question
+        groups = [self._expression(name, CLICKS) for name in asked.group_by]
         return self._fill(
             "sketched_visitors",
             CLICKS,
             pieces=self._pieces(plan.cover),
             kind=self.value(plan.kind.name, "text"),
+            kept="".join(f"nullif(s.{name}, {NOTHING[name]!r}) AS {name}, " for name in plan.kind.columns),
+            labels="".join(f"{name}, " for name in asked.group_by),
             parted=f"PARTITION BY {', '.join(groups)}" if groups else "",
             beside=self.value(beside, "boolean"),
         )
@@ -285,39 +288,56 @@ class _Composer:
     def _insights(self) -> str:
         asked = self.question
         metrics = [name for name in INSIGHTS.sums if name in asked.sums]
-        usable = _grains(asked.dimensions) & set(insight_rollups.GRAINS) if self.rolled_up else set()
-        growth = "".join(f", {name}" for name in metrics)
+        owned = bool(_columns(INSIGHTS.columns, asked.dimensions))
+        usable = _grains(asked.dimensions) if self.rolled_up else set()
+        rollup = insight_rollup_for(["post_id"] if owned else [], usable)
+        found = cover(asked.start, asked.stop, asked.zone, usable & set(rollup.grains) if rollup else ())
+        summed = ("post_id", *metrics) if owned else metrics
         return self._fill(
             "insights",
             INSIGHTS,
-            facts=self._insight_facts(cover(asked.start, asked.stop, asked.zone, usable), growth),
-            owners=self._owners(),
-            growth=growth,
+            facts=self._insight_facts(rollup, found, "".join(f", {name}" for name in summed)),
+            owners=_SQL["owners"].format(program=self.value(asked.program_id, "bigint")) if owned else "",
+            growth="".join(f", {name}" for name in metrics),
             asked=", ".join(metrics),
             grown=", ".join(f"sum({name}) AS {name}" for name in metrics),
         )
 
-    def _owners(self) -> str:
-        if not _columns(INSIGHTS.columns, self.question.dimensions):
-            return ""
-        return _SQL["owners"].format(program=self.value(self.question.program_id, "bigint"))
-
-    def _insight_facts(self, found: Cover, growth: str) -> str:
-        program = self.value(self.question.program_id, "bigint")
+    def _insight_facts(self, rollup: InsightRollup | None, found: Cover, columns: str) -> str:
+        program, which = self.value(self.question.program_id, "bigint"), self._which_posts()
         spans = found.edges if found.edges or found.pieces else (Span(self.question.start, self.question.stop),)
         parts = [
             _SQL["insight_rows"].format(
-                growth=growth,
+                columns=columns,
                 program=program,
                 start=self.value(span.start, "timestamptz"),
                 stop=self.value(span.stop, "timestamptz"),
+                which=which,
             )
             for span in spans
         ]
-        if found.pieces:
-            rolled_up = _SQL["insights_rolled_up"]
-            parts.append(rolled_up.format(growth=growth, program=program, pieces=self._pieces(found)))
+        if rollup is not None and found.pieces:
+            rolled_up, pieces = _SQL["insights_rolled_up"], self._pieces(found)
+            parts.append(
+                rolled_up.format(rollup=rollup.table, columns=columns, program=program, pieces=pieces, which=which)
+            )
         return " UNION ALL ".join(parts)
+
+    def _which_posts(self) -> str:
+        """Few of them are looked up; the filters are applied to their facts anyway."""
+        asked = self.question
+        owners = INSIGHTS.columns.keys() - {Dimension.CONTENT_TYPE}
+        filters = [self._filter(name, INSIGHTS) for name in asked.filters if name in owners]
+        if asked.bound is not None and asked.bound.dimension in owners:
+            filters.append(self._bounded(asked.bound, INSIGHTS))
+        if not filters:
+            return ""
+        program = self.value(asked.program_id, "bigint")
+        return _SQL["which_posts"].format(program=program, filters=" AND ".join(filters))
+
+    def _bounded(self, bound: Bound, source: Source) -> str:
+        value = self.value(bound.value, _type(bound.dimension))
+        return f"{self._expression(bound.dimension, source)} {'>=' if bound.descending else '<='} {value}"
 
     def _costs(self) -> str:
         return self._fill("costs", COSTS, facts=self._cost_facts())
@@ -392,10 +412,7 @@ class _Composer:
     def _filters(self, source: Source) -> list[str]:
         filters = [self._filter(name, source) for name in self.question.filters]
         bound = self.question.bound
-        if bound is None:
-            return filters
-        value = self.value(bound.value, _type(bound.dimension))
-        return [*filters, f"{self._expression(bound.dimension, source)} {'>=' if bound.descending else '<='} {value}"]
+        return filters if bound is None else [*filters, self._bounded(bound, source)]
 
     def _filter(self, dimension: Dimension, source: Source) -> str:
         values = self.question.filters[dimension]

@@ -19,7 +19,7 @@ from .fx_rate_table import rate_book
 from .judged_credits import FOREVER, Judge, judge_again
 from .postgres import Database, Row
 from .statements import statements
-from .stats_pages import StatsRow, Sums, first_reading, narrowed, on_page
+from .stats_pages import StatsRow, first_reading, narrowed, on_page
 from .stats_sources import COSTS, MONEY
 from .stats_sql import (
     Question,
@@ -196,15 +196,11 @@ class StatsFacts:
 
 def _rows(rows: Iterable[Row], question: Question) -> list[StatsRow]:
     added = question.added
-    return [StatsRow(_labels(row, question.group_by), _sums(row, added)) for row in rows]
-
-
-def _sums(row: Row, added: Iterable[Sum]) -> Sums:
-    """Costs are whole minor units, though they may be too many for any integer of the database."""
-    sums = {name: row[name] for name in added}
-    if Sum.COSTS in sums:
-        sums[Sum.COSTS] = int(sums[Sum.COSTS])
-    return sums
+    found = [StatsRow(_labels(row, question.group_by), {name: row[name] for name in added}) for row in rows]
+    if Sum.COSTS in added:
+        for row in found:  # whole minor units, though they may be too many for any integer of the database
+            row.sums[Sum.COSTS] = int(row.sums[Sum.COSTS])
+    return found
 
 
 def _group(row: Row, question: Question) -> Group:

@@ -5,6 +5,7 @@ nothing, so a quarter of an hour may be added again whenever clicks come late. S
 "HyperLogLog: the analysis of a near-optimal cardinality estimation algorithm", 2007; Apache DataSketches.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attribution.domain.ids import ProgramId
 from attribution.domain.periods import Grain
 
-from .postgres import Database, Row
+from .postgres import Database
 from .statements import statements
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ _GROWING = timedelta(minutes=30)
 """So old is a quarter of an hour when few clicks of it are still to come,"""
 _CALM = timedelta(minutes=2)
 """and so long ago came the last of a backlog of older ones."""
-Cell = tuple[str, str, datetime, int, int, str]
+NOTHING: Final[Mapping[str, int | str]] = {
+    "influencer_id": 0, "campaign_id": 0, "channel": "", "link_id": 0, "post_id": 0, "country": "", "device": ""
+}  # fmt: skip
+"""What stands for none, and for what a kind does not tell apart, by the columns of a sketch's key."""
+Cell = tuple[Any, ...]
+"""Of a sketch: its kind, grain, bucket, then its columns in the order of `NOTHING`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +43,20 @@ class SketchKind:
     columns: tuple[str, ...]
     grains: tuple[Grain, ...]
 
+    @property
+    def sql(self) -> str:
+        """Of the visitors that they are made of."""
+        kept = ", ".join(f"coalesce(k.{name}, {NOTHING[name]!r}) AS {name}" for name in self.columns)
+        cell = ", ".join([*self.grains, *self.columns])
+        return _SQL["visitors"].format(kept=f", {kept}" if kept else "", cell=cell)
+
 
 SKETCH_KINDS: Final = (
     SketchKind("program", (), (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY)),
     SketchKind("time", ("campaign_id", "channel"), (Grain.YEAR, Grain.MONTH, Grain.DAY)),
+    SketchKind("audience", ("country", "device"), (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY)),
     SketchKind("influencer", ("influencer_id", "campaign_id", "channel"), (Grain.YEAR, Grain.MONTH, Grain.WEEK)),
+    SketchKind("link", ("link_id", "post_id", "influencer_id", "campaign_id", "channel"), (Grain.YEAR, Grain.MONTH)),
 )
 
 
@@ -74,33 +89,24 @@ class VisitorSketches:
 
 
 async def _add(connection: "Connection", program_id: ProgramId, quarters: list[datetime]) -> None:
-    visitors: dict[Cell, set[str]] = {}
-    places: dict[tuple[Any, ...], list[set[str]]] = {}
-    async for row in connection.cursor(_SQL["visitors"], program_id, quarters, prefetch=1_000):
-        *place, visitor = row
-        key = tuple(place)
-        if key not in places:
-            places[key] = [visitors.setdefault(cell, set()) for cell in _cells(row)]
-        for seen in places[key]:
-            seen.add(visitor)
-    if not visitors:
-        return
-    known = await connection.fetch(_SQL["sketches"], program_id, *_columns(visitors))
-    sketches = {tuple(row.values())[:-1]: row["sketch"] for row in known}
-    grown = [_with(sketches.get(cell), new) for cell, new in visitors.items()]
-    await connection.execute(_SQL["write"], program_id, *_columns(visitors), *_columns(grown))
+    for kind in SKETCH_KINDS:
+        visitors = await _visitors(connection, program_id, quarters, kind)
+        if visitors:
+            known = await connection.fetch(_SQL["sketches"], program_id, *_columns(visitors))
+            sketches = {tuple(row.values())[:-1]: row["sketch"] for row in known}
+            grown = [_with(sketches.get(cell), new) for cell, new in visitors.items()]
+            await connection.execute(_SQL["write"], program_id, *_columns(visitors), *_columns(grown))
 
 
-def _cells(row: Row) -> list[Cell]:
-    dimensions: Mapping[str, Any] = {
-        "influencer_id": row["influencer_id"], "campaign_id": row["campaign_id"], "channel": row["channel"]
-    }  # fmt: skip
-    none = {"influencer_id": 0, "campaign_id": 0, "channel": ""}
-    return [
-        (kind.name, str(grain), row[grain], *(none | {c: dimensions[c] for c in kind.columns}).values())
-        for kind in SKETCH_KINDS
-        for grain in kind.grains
-    ]
+async def _visitors(
+    connection: "Connection", program_id: ProgramId, quarters: list[datetime], kind: SketchKind
+) -> Mapping[Cell, set[str]]:
+    visitors: defaultdict[Cell, set[str]] = defaultdict(set)
+    async for row in connection.cursor(kind.sql, program_id, quarters, prefetch=1_000):
+        place = [row[name] if name in kind.columns else nothing for name, nothing in NOTHING.items()]
+        for grain in kind.grains:
+            visitors[kind.name, str(grain), row[grain], *place].update(row["visitors"])
+    return visitors
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:

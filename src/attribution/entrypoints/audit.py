@@ -26,6 +26,10 @@ async def _audit_rollups(rollups: Rollups, program_id: ProgramId, limit: int) ->
     offenders = [asdict(mismatch) for mismatch in await rollups.mismatches(program_id, limit)]
     offenders += [asdict(mismatch) for mismatch in await rollups.credit_mismatches(program_id, limit)]
     offenders += [asdict(mismatch) for mismatch in await rollups.insight_mismatches(program_id, limit)]
+    offenders += [
+        {"rollup": "customer_values", "customer_id": customer}
+        for customer in await rollups.customer_mismatches(program_id, limit)
+    ]
     return {"offending": len(offenders), "offenders": offenders}
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from attribution.adapters.customer_values import HORIZONS, NETS
 from attribution.adapters.lifetime_table import Acquired, LifetimeTable
 from attribution.adapters.postgres import Row
 from attribution.domain.measures import Dimension
@@ -15,7 +16,6 @@ from attribution.domain.programs import Program
 
 from .metrics import ratio
 
-HORIZONS: Final = (30, 60, 90, 180, 365)
 DEFINITIONS: Final = {
     "cohort": (
         "customers by the one with the most credit of their first purchase that is not cancelled (of equals that of"
@@ -58,7 +58,6 @@ class LifetimeValues:
                 query.end,
                 program.currency,
                 program.timezone,
-                HORIZONS,
                 query.limit,
                 query.offset,
             )
@@ -96,7 +95,7 @@ def _cohort(row: Row, by: Dimension, program: Program, zone: ZoneInfo, as_of: da
         "customers": customers,
         "orders": int(row["orders"]),
         "net_revenue_per_customer": {
-            str(days): _each(row[f"net_{days}_minor"], customers, program.currency)
+            str(days): _each(row[NETS[days]], customers, program.currency)
             if _is_over(row["youngest"], days, as_of)
             else None
             for days in HORIZONS

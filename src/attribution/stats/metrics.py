@@ -1,10 +1,10 @@
 """Every metric has one definition, here: how it is computed, ordered by and explained."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import Enum
-from operator import itemgetter, mul
+from operator import add
 from typing import Any, Final
 
 from attribution.domain.measures import Sum, Term
@@ -17,6 +17,7 @@ _NOUGHT = "0.00000"
 
 
 Sums = Mapping[Sum, Decimal | int]
+Columns = Mapping[Sum, Sequence[Decimal | int]]
 Value = int | float | str | None
 
 
@@ -38,31 +39,35 @@ class Metric:
 
     def value(self, sums: Sums, currency: str, gross_margin: Decimal) -> Value:
         """A number for a count, a decimal string for money and ratios."""
-        return self.valuer(currency, gross_margin)(sums)
-
-    def valuer(self, currency: str, gross_margin: Decimal) -> Callable[[Sums], Value]:
-        """`value` of many rows."""
-        numerator = _adder(self.numerator, gross_margin)
-        if not self.denominator:
-            if self.unit is Unit.COUNT:
-                return lambda sums: _count(numerator(sums))
-            return lambda sums: from_minor(int(numerator(sums)), currency)
-        denominator = _adder(self.denominator, gross_margin)
-        parts = 10 ** exponent(currency) if self.unit is Unit.MONEY else 1
-        return lambda sums: ratio(numerator(sums), denominator(sums) * parts)
-
-
-def _adder(terms: tuple[Term, ...], gross_margin: Decimal) -> Callable[[Sums], Decimal | int]:
-    values = itemgetter(*(term.sum for term in terms))
-    factors = [term.sign * gross_margin if term.times_margin else term.sign for term in terms]
-    if any(factor != 1 for factor in factors):
-        return lambda sums: sum(map(mul, values(sums), factors))
-    return values if len(terms) == 1 else lambda sums: sum(values(sums))
-
-
-def _count(value: Decimal | int) -> int | float:
-    if isinstance(value, int):
+        terms = (*self.numerator, *self.denominator)
+        [value] = self.values({term.sum: [sums[term.sum]] for term in terms}, currency, gross_margin)
         return value
+
+    def values(self, columns: Columns, currency: str, gross_margin: Decimal) -> list[Value]:
+        """`value` of many rows, by the column: thousands of rows have tens of metrics each."""
+        numerators = _added(self.numerator, columns, gross_margin)
+        if self.denominator:
+            parts = 10 ** exponent(currency) if self.unit is Unit.MONEY else 1
+            denominators = _added(self.denominator, columns, gross_margin)
+            return list(map(ratio, numerators, [value * parts for value in denominators]))
+        if self.unit is Unit.COUNT:
+            return [value if isinstance(value, int) else _count(value) for value in numerators]
+        return [from_minor(int(value), currency) for value in numerators]
+
+
+def _added(terms: Sequence[Term], columns: Columns, gross_margin: Decimal) -> Sequence[Decimal | int]:
+    first, *others = (_taken(term, columns[term.sum], gross_margin) for term in terms)
+    for other in others:
+        first = list(map(add, first, other))
+    return first
+
+
+def _taken(term: Term, column: Sequence[Decimal | int], gross_margin: Decimal) -> Sequence[Decimal | int]:
+    factor = term.sign * gross_margin if term.times_margin else term.sign
+    return column if factor == 1 else [value * factor for value in column]
+
+
+def _count(value: Decimal) -> int | float:
     number = float(value)
     return int(number) if number.is_integer() else number
 

@@ -67,13 +67,14 @@ class Stats:
             found, total = await facts.page(question)
             rows, more = _page(query, question, found)
             measured = _measuring(query, program)
-            table = [measured(row.sums) for row in rows]
-            totals = measured(total.sums)
+            table = measured([row.sums for row in rows])
+            [totals] = measured([total.sums])
             if before is not None:
                 earlier = PeriodBefore(question, before)
-                sums = await earlier.sums(facts, rows)
-                table = [compared(now, measured(then)) for now, then in zip(table, sums, strict=True)]
-                totals = compared(totals, measured(await earlier.totals(facts)))
+                then = measured(await earlier.sums(facts, rows))
+                table = list(map(compared, table, then))
+                [before_all] = measured([await earlier.totals(facts)])
+                totals = compared(totals, before_all)
         zone = question.zone
         return {
             "from": query.start.astimezone(zone),
@@ -188,9 +189,17 @@ def _page(query: StatsQuery, question: Question, rows: Sequence[StatsRow]) -> tu
     return rows[: query.limit], len(rows) > query.limit
 
 
-def _measuring(query: StatsQuery, program: Program) -> Callable[[Sums], dict[str, Any]]:
-    valuers = [(name, METRICS[name].valuer(program.currency, program.gross_margin)) for name in query.metrics]
-    return lambda sums: {name: value(sums) for name, value in valuers}
+def _measuring(query: StatsQuery, program: Program) -> Callable[[Sequence[Sums]], list[dict[str, Any]]]:
+    """The metrics of rows."""
+    metrics = [METRICS[name] for name in query.metrics]
+    wanted = {term.sum for metric in metrics for term in (*metric.numerator, *metric.denominator)}
+
+    def measured(rows: Sequence[Sums]) -> list[dict[str, Any]]:
+        columns = {name: [sums[name] for sums in rows] for name in wanted}
+        values = [metric.values(columns, program.currency, program.gross_margin) for metric in metrics]
+        return [dict(zip(query.metrics, row, strict=True)) for row in zip(*values, strict=True)]
+
+    return measured
 
 
 _FORMATS = {Dimension.MONTH: "%Y-%m", Dimension.WEEK: "%Y-%m-%d", Dimension.DAY: "%Y-%m-%d"}

@@ -16,41 +16,49 @@ WITH taken AS (
 INSERT INTO taken_insight_deltas SELECT * FROM taken;
 
 -- name: add
-INSERT INTO insights_by_post AS r (program_id, grain, bucket, post_id, {metrics})
-SELECT program_id, g.grain, date_trunc(g.grain, t.at, p.rolled_up_in) AS bucket, post_id, {sums}
+INSERT INTO {rollup} AS r (program_id, grain, bucket{dimensions}, {metrics})
+SELECT program_id, g.grain, date_trunc(g.grain, t.at, p.rolled_up_in) AS bucket{dimensions}, {sums}
 FROM taken_insight_deltas t
 JOIN programs p USING (program_id)
 CROSS JOIN unnest($1::text[]) AS g (grain)
-GROUP BY program_id, g.grain, bucket, post_id
-ORDER BY program_id, g.grain, bucket, post_id
-ON CONFLICT (program_id, grain, bucket, post_id) DO UPDATE SET {added};
+GROUP BY program_id, g.grain, bucket{dimensions}
+ORDER BY program_id, g.grain, bucket{dimensions}
+ON CONFLICT (program_id, grain, bucket{dimensions}) DO UPDATE SET {added};
 
 -- name: drop_deltas
 DELETE FROM insight_deltas WHERE program_id = $1;
 
 -- name: drop
-DELETE FROM insights_by_post WHERE program_id = $1;
+DELETE FROM {rollup} WHERE program_id = $1;
 
--- name: take_rows
-INSERT INTO taken_insight_deltas SELECT * FROM insight_growth WHERE program_id = $1;
+-- name: fill
+-- Of all growth of programme $1, in zone $3, where it has no sums: nothing can conflict.
+WITH summed AS MATERIALIZED (
+    SELECT grain, date_trunc(grain, at, $3) AS bucket{dimensions}, {sums}
+    FROM insight_growth CROSS JOIN unnest($2::text[]) AS g (grain)
+    WHERE program_id = $1
+    GROUP BY grain, bucket{dimensions}
+)
+INSERT INTO {rollup} (program_id, grain, bucket{dimensions}, {metrics})
+SELECT $1, * FROM summed ORDER BY bucket;
 
 -- name: compare
--- What the rollup, with the deltas, has more than the insights, by bucket and post; nothing when all is right.
-SELECT grain, bucket, post_id, {excess}
+-- What the rollup, with the deltas, has more than the insights, by bucket and dimensions; nothing when all is right.
+SELECT grain, bucket{dimensions}, {excess}
 FROM (
-    SELECT grain, bucket, post_id, {metrics} FROM insights_by_post WHERE program_id = $1
+    SELECT grain, bucket{dimensions}, {metrics} FROM {rollup} WHERE program_id = $1
     UNION ALL
-    SELECT g.grain, date_trunc(g.grain, at, $2), post_id, {metrics}
+    SELECT g.grain, date_trunc(g.grain, at, $2){dimensions}, {metrics}
     FROM insight_deltas CROSS JOIN unnest($3::text[]) AS g (grain)
     WHERE program_id = $1
     UNION ALL
-    SELECT g.grain, date_trunc(g.grain, at, $2), post_id, {negated}
+    SELECT g.grain, date_trunc(g.grain, at, $2){dimensions}, {negated}
     FROM (
         SELECT post_id, at, {grown} FROM insight_steps WHERE program_id = $1 GROUP BY post_id, at
     ) s
     CROSS JOIN unnest($3::text[]) AS g (grain)
 ) f
-GROUP BY grain, bucket, post_id
-HAVING ({excess}) <> ({noughts})
+GROUP BY grain, bucket{dimensions}
+HAVING {differing}
 ORDER BY grain, bucket
 LIMIT $4;

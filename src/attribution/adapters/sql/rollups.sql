@@ -28,7 +28,11 @@ GROUP BY program_id, at, link_id, influencer_id, campaign_id, channel, post_id, 
 
 -- name: waiting
 SELECT count(*) FROM (
-    SELECT FROM click_deltas UNION ALL SELECT FROM credit_deltas UNION ALL SELECT FROM insight_deltas LIMIT $1
+    SELECT FROM click_deltas
+    UNION ALL SELECT FROM credit_deltas
+    UNION ALL SELECT FROM insight_deltas
+    UNION ALL SELECT FROM changed_customers
+    LIMIT $1
 ) f;
 
 -- name: add
@@ -39,17 +43,38 @@ WITH moments AS (
     SELECT program_id, at, p.rolled_up_in AS zone, date_trunc($2, at, p.rolled_up_in) AS finest
     FROM (SELECT DISTINCT program_id, at FROM taken_deltas) d JOIN programs p USING (program_id)
 ), summed AS (
-    SELECT program_id, zone, finest, {dimensions}, sum(clicks) AS clicks, sum(bot_clicks) AS bot_clicks
+    SELECT program_id, zone, finest{dimensions}, sum(clicks) AS clicks, sum(bot_clicks) AS bot_clicks
     FROM taken_deltas JOIN moments USING (program_id, at)
-    GROUP BY program_id, zone, finest, {dimensions}
+    GROUP BY program_id, zone, finest{dimensions}
 )
-INSERT INTO {rollup} AS r (program_id, grain, bucket, {dimensions}, clicks, bot_clicks)
-SELECT program_id, grain, date_trunc(grain, finest, zone) AS bucket, {dimensions}, sum(clicks), sum(bot_clicks)
+INSERT INTO {rollup} AS r (program_id, grain, bucket{dimensions}, clicks, bot_clicks)
+SELECT program_id, grain, date_trunc(grain, finest, zone) AS bucket{dimensions}, sum(clicks), sum(bot_clicks)
 FROM summed CROSS JOIN unnest($1::text[]) AS g (grain)
-GROUP BY program_id, grain, bucket, {dimensions}
-ORDER BY program_id, grain, bucket, {dimensions}
-ON CONFLICT (program_id, grain, bucket, {dimensions}) DO UPDATE SET
+GROUP BY program_id, grain, bucket{dimensions}
+ORDER BY program_id, grain, bucket{dimensions}
+ON CONFLICT (program_id, grain, bucket{dimensions}) DO UPDATE SET
     clicks = r.clicks + excluded.clicks, bot_clicks = r.bot_clicks + excluded.bot_clicks;
+
+-- name: fill
+-- Of all rows of programme $1, in zone $4, where it has no sums: nothing can conflict.
+WITH finest AS (
+    SELECT date_trunc($3, clicked_at, $4) AS start{dimensions},
+           count(*) FILTER (WHERE NOT is_bot) AS clicks, count(*) FILTER (WHERE is_bot) AS bot_clicks
+    FROM clicks
+    WHERE program_id = $1
+    GROUP BY start{dimensions}
+), summed AS MATERIALIZED (
+    SELECT grain, date_trunc(grain, start, $4) AS bucket{dimensions}, sum(clicks), sum(bot_clicks)
+    FROM finest CROSS JOIN unnest($2::text[]) AS g (grain)
+    GROUP BY grain, bucket{dimensions}
+)
+INSERT INTO {rollup} (program_id, grain, bucket{dimensions}, clicks, bot_clicks)
+SELECT $1, * FROM summed ORDER BY bucket;
+
+-- name: mark_all_unsketched
+INSERT INTO unsketched_quarters (program_id, at)
+SELECT DISTINCT $1::bigint, date_bin('15 minutes', clicked_at, 'epoch') FROM clicks WHERE program_id = $1 AND NOT is_bot
+ON CONFLICT (program_id, at) DO UPDATE SET marked_at = excluded.marked_at;
 
 -- name: mark_unsketched
 -- The visitors of what is rolled up are sketched later, and until then read from the rows.
@@ -59,11 +84,12 @@ ON CONFLICT (program_id, at) DO UPDATE SET marked_at = excluded.marked_at;
 -- name: drop_sketches
 DELETE FROM visitor_sketches WHERE program_id = $1;
 
--- name: allow_memory
-SET LOCAL work_mem = '128MB';
+-- name: prepare_rebuild
+-- Sorting millions of rows by all their dimensions takes longer than hashing them, but is what the planner prefers.
+SELECT set_config('work_mem', '256MB', true), set_config('enable_sort', 'off', true);
 
 -- name: begin_rebuild
-UPDATE programs SET rolled_up_in = timezone WHERE program_id = $1;
+UPDATE programs SET rolled_up_in = timezone WHERE program_id = $1 RETURNING timezone;
 
 -- name: drop_deltas
 DELETE FROM click_deltas WHERE program_id = $1;
@@ -71,37 +97,25 @@ DELETE FROM click_deltas WHERE program_id = $1;
 -- name: drop
 DELETE FROM {rollup} WHERE program_id = $1;
 
--- name: take_rows
-INSERT INTO taken_deltas
-SELECT program_id, date_bin('15 minutes', clicked_at, 'epoch'), link_id, influencer_id, campaign_id, channel, post_id,
-       country, device, count(*) FILTER (WHERE NOT is_bot), count(*) FILTER (WHERE is_bot)
-FROM clicks
-WHERE program_id = $1
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
-
--- name: analyze
--- Nobody else analyzes a temporary table; without it a plan for many deltas is one for few.
-ANALYZE taken_deltas;
-
 -- name: compare
 -- What the rollup, with the deltas, has more than the rows, by bucket and dimensions; nothing when all is right.
-SELECT grain, bucket, {dimensions}, sum(clicks)::bigint AS clicks, sum(bot_clicks)::bigint AS bot_clicks
+SELECT grain, bucket{dimensions}, sum(clicks)::bigint AS clicks, sum(bot_clicks)::bigint AS bot_clicks
 FROM (
-    SELECT grain, bucket, {dimensions}, clicks, bot_clicks
+    SELECT grain, bucket{dimensions}, clicks, bot_clicks
     FROM {rollup}
     WHERE program_id = $1
     UNION ALL
-    SELECT g.grain, date_trunc(g.grain, at, $2), {dimensions}, clicks, bot_clicks
+    SELECT g.grain, date_trunc(g.grain, at, $2){dimensions}, clicks, bot_clicks
     FROM click_deltas CROSS JOIN unnest($3::text[]) AS g (grain)
     WHERE program_id = $1
     UNION ALL
-    SELECT g.grain, date_trunc(g.grain, clicked_at, $2), {dimensions},
+    SELECT g.grain, date_trunc(g.grain, clicked_at, $2){dimensions},
            -count(*) FILTER (WHERE NOT is_bot), -count(*) FILTER (WHERE is_bot)
     FROM clicks CROSS JOIN unnest($3::text[]) AS g (grain)
     WHERE program_id = $1
-    GROUP BY g.grain, date_trunc(g.grain, clicked_at, $2), {dimensions}
+    GROUP BY g.grain, date_trunc(g.grain, clicked_at, $2){dimensions}
 ) f
-GROUP BY grain, bucket, {dimensions}
+GROUP BY grain, bucket{dimensions}
 HAVING sum(clicks) <> 0 OR sum(bot_clicks) <> 0
 ORDER BY grain, bucket
 LIMIT $4;

@@ -54,16 +54,15 @@ WHERE {filters}
 
 -- name: sketched_visitors
 -- Of one sketch what it counts; several are to be united, and one with visitors beside it too.
-SELECT {groups} max(f.visitors) AS visitors, array_agg(f.sketch) FILTER (WHERE f.sketches > 1 OR {beside}) AS sketches
+SELECT {labels} max(f.visitors) AS visitors, array_agg(f.sketch) FILTER (WHERE f.sketches > 1 OR {beside}) AS sketches
 FROM (
-    SELECT f.*, count(*) OVER ({parted}) AS sketches
+    SELECT {groups} f.sketch, f.visitors, count(*) OVER ({parted}) AS sketches
     FROM (
-        SELECT s.bucket AS at, nullif(s.influencer_id, 0) AS influencer_id, nullif(s.campaign_id, 0) AS campaign_id,
-               nullif(s.channel, '') AS channel, s.sketch, s.visitors
+        SELECT {kept} s.bucket AS at, s.sketch, s.visitors
         FROM {pieces}
         JOIN visitor_sketches s ON s.grain = piece.grain AND s.bucket >= piece.start AND s.bucket < piece.stop
         WHERE s.program_id = {program} AND s.kind = {kind}
-    ) f
+    ) f {posts}
     WHERE {filters}
 ) f
 {grouped};
@@ -90,7 +89,7 @@ FROM (
         WHERE program_id = {program} AND clicked_at >= span.start AND clicked_at < span.stop AND NOT is_bot
         OFFSET 0
     ) k
-) f
+) f {posts}
 WHERE {filters}
 {grouped};
 
@@ -167,18 +166,21 @@ WHERE {filters}
 JOIN posts o ON o.program_id = {program} AND o.post_id = g.post_id
 
 -- name: insight_rows
-SELECT at, post_id{growth}
+SELECT at{columns}
 FROM insight_growth
-WHERE program_id = {program} AND at >= {start} AND at < {stop}
+WHERE program_id = {program} AND at >= {start} AND at < {stop} {which}
+
+-- name: which_posts
+AND post_id = ANY (ARRAY(SELECT f.post_id FROM posts f WHERE f.program_id = {program} AND {filters}))
 
 -- name: insights_rolled_up
--- Whole buckets (grain, start, stop) of the rollup; what is not in it yet is in the deltas.
-SELECT r.bucket AS at, r.post_id{growth}
+-- Whole buckets (grain, start, stop) of a table of rollups; what is not in it yet is in the deltas.
+SELECT r.bucket AS at{columns}
 FROM {pieces}
-JOIN insights_by_post r ON r.grain = piece.grain AND r.bucket >= piece.start AND r.bucket < piece.stop
-WHERE r.program_id = {program}
+JOIN {rollup} r ON r.grain = piece.grain AND r.bucket >= piece.start AND r.bucket < piece.stop
+WHERE r.program_id = {program} {which}
 UNION ALL
-SELECT at, post_id{growth}
+SELECT at{columns}
 FROM {pieces} JOIN insight_deltas ON at >= piece.start AND at < piece.stop
 WHERE program_id = {program}
 

@@ -20,34 +20,44 @@ WHERE u.program_id = o.program_id AND u.at = o.at
 RETURNING u.program_id, u.at;
 
 -- name: visitors
--- A click without a visitor is one of its own.
-SELECT DISTINCT date_trunc('day', k.clicked_at, z.zone) AS day, date_trunc('week', k.clicked_at, z.zone) AS week,
-       date_trunc('month', k.clicked_at, z.zone) AS month, date_trunc('year', k.clicked_at, z.zone) AS year,
-       coalesce(k.influencer_id, 0) AS influencer_id,
-       coalesce(k.campaign_id, 0) AS campaign_id, coalesce(k.channel, '') AS channel,
-       coalesce(k.visitor_id, k.click_id::text) AS visitor
-FROM (SELECT rolled_up_in AS zone FROM programs WHERE program_id = $1 AND rolled_up_in IS NOT NULL) z
-CROSS JOIN unnest($2::timestamptz[]) AS q (at)
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM clicks
-    WHERE program_id = $1 AND clicked_at >= q.at AND clicked_at < q.at + interval '15 minutes' AND NOT is_bot
-    OFFSET 0
-) k;
+-- A click without a visitor is one of its own. A quarter of an hour lies in one bucket of each grain, in any zone.
+SELECT {cell}, array_agg(visitor) AS visitors
+FROM (
+    SELECT q.day, q.week, q.month, q.year, coalesce(k.visitor_id, k.click_id::text) AS visitor{kept}
+    FROM (
+        SELECT at, date_trunc('day', at, zone) AS day, date_trunc('week', at, zone) AS week,
+               date_trunc('month', at, zone) AS month, date_trunc('year', at, zone) AS year
+        FROM (SELECT rolled_up_in AS zone FROM programs WHERE program_id = $1 AND rolled_up_in IS NOT NULL) z
+        CROSS JOIN unnest($2::timestamptz[]) AS u (at)
+        OFFSET 0
+    ) q
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM clicks
+        WHERE program_id = $1 AND clicked_at >= q.at AND clicked_at < q.at + interval '15 minutes' AND NOT is_bot
+        OFFSET 0
+    ) k
+) f
+GROUP BY {cell};
 
 -- name: sketches
-SELECT kind, grain, bucket, influencer_id, campaign_id, channel, sketch
+SELECT kind, grain, bucket, influencer_id, campaign_id, channel, link_id, post_id, country, device, sketch
 FROM visitor_sketches
-JOIN unnest($2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::text[])
-     AS w (kind, grain, bucket, influencer_id, campaign_id, channel)
-     USING (kind, grain, bucket, influencer_id, campaign_id, channel)
+JOIN unnest(
+         $2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[],
+         $10::text[], $11::text[]
+     ) AS w (kind, grain, bucket, influencer_id, campaign_id, channel, link_id, post_id, country, device)
+     USING (kind, grain, bucket, influencer_id, campaign_id, channel, link_id, post_id, country, device)
 WHERE program_id = $1;
 
 -- name: write
 INSERT INTO visitor_sketches (
-    program_id, kind, grain, bucket, influencer_id, campaign_id, channel, sketch, visitors
+    program_id, kind, grain, bucket, influencer_id, campaign_id, channel, link_id, post_id, country, device, sketch, visitors
 )
 SELECT $1, *
-FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::text[], $8::bytea[], $9::bigint[])
-ON CONFLICT (program_id, kind, grain, bucket, influencer_id, campaign_id, channel)
+FROM unnest(
+    $2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[],
+    $10::text[], $11::text[], $12::bytea[], $13::bigint[]
+)
+ON CONFLICT (program_id, kind, grain, bucket, influencer_id, campaign_id, channel, link_id, post_id, country, device)
 DO UPDATE SET sketch = excluded.sketch, visitors = excluded.visitors;
