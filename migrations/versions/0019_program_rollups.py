@@ -80,8 +80,7 @@ def downgrade() -> None:
         op.execute(statement)
     op.execute(_KIND.format(kinds="'program', 'time', 'influencer'"))
     op.execute(_REKEY.format(key=_KEY))
-    op.execute(
-        "ALTER TABLE visitor_sketches DROP COLUMN link_id, DROP COLUMN post_id, DROP COLUMN country, DROP COLUMN device"
-    )
+    for column in ("link_id", "post_id", "country", "device"):
+        op.execute(f"ALTER TABLE visitor_sketches DROP COLUMN {column}")
     tables = ["clicks_by_program", *(f"credits_by_{name}" for name in _CREDIT_ROLLUPS), "insights_by_program"]
     op.execute(f"DROP TABLE {', '.join(tables)}")

@@ -1,4 +1,4 @@
-"""What each customer is worth so far, kept, so that cohorts are sums over customers and not over all their credits."""
+"""What customers are worth so far is kept: cohorts are sums over customers, not over all their credits."""
 
 from alembic import op
 
@@ -61,7 +61,8 @@ $$
 BEGIN
     INSERT INTO changed_customers (program_id, customer_id)
     SELECT DISTINCT program_id, customer_id
-    FROM (SELECT DISTINCT program_id, conversion_id FROM appended) a JOIN conversions USING (program_id, conversion_id)
+    FROM (SELECT DISTINCT program_id, conversion_id FROM appended) a
+    JOIN conversions USING (program_id, conversion_id)
     WHERE customer_id IS NOT NULL;
     RETURN NULL;
 END
