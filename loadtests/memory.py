@@ -8,15 +8,15 @@ from .report import Table
 from .service import backend, make_links, server, worker_pids
 from .wrk import CONNECTIONS, distinct, tap
 
-_LINKS = 1_000_000
+_LINKS = 400_000
 # A new agent costs a match of a thousand patterns.
 _TAPS = {
-    "links": 1_000_000,
-    "unknown slugs": 1_000_000,
-    "visitors": 1_000_000,
-    "agents": 100_000,
-    "referrers": 1_000_000,
-    "addresses": 1_000_000,
+    "links": 400_000,
+    "unknown slugs": 400_000,
+    "visitors": 400_000,
+    "agents": 40_000,
+    "referrers": 400_000,
+    "addresses": 400_000,
 }
 _COLUMNS = ("all different", "taps", "MB at first", "after 1/4", "1/2", "3/4", "all", "taps/s", "errors")
 
