@@ -1,16 +1,28 @@
 """A programme with a year behind it, made in the database: visitors who come back, and orders that follow clicks."""
 
-from datetime import UTC, datetime
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.postgres import Database
+from attribution.adapters.rollups import Rollups
+from attribution.adapters.visitor_sketches import VisitorSketches
+from attribution.domain.ids import ProgramId
 from attribution.settings import Settings
 
-from .service import Backend
+from .service import Backend, backend, consumer
 
 YEAR = 2025
 INFLUENCERS, CAMPAIGNS, LINKS, POSTS = 5_000, 50, 100_000, 20_000
+ORDERS = 200_000
 CHUNK = 500_000
+_QUARTERS = 12_000
+"""Of an hour, sketched at once: four months."""
+_MAKING_TIMEOUT_S = 3_600
 VISITORS_PER_CLICK = 0.4
 _BLOCKS = 18
 """Visitors come back within twenty days: so many times as many tap within a year."""
@@ -110,6 +122,50 @@ ANALYZE insights, costs;
 _QUEUE = "INSERT INTO credit_queue (program_id, conversion_id) SELECT program_id, conversion_id FROM conversions"
 
 
+@asynccontextmanager
+async def history(scenario: Path, clicks: int, **environment: str) -> AsyncIterator[Backend]:
+    """The year, beside the scenario's own directory: made by the first that asks, and found there by all others."""
+    directory = scenario.parent / f"history-{clicks}"
+    made = directory / "made"
+    async with backend(directory, **environment) as servers:
+        if not made.exists():
+            await _make(servers, clicks)
+            made.touch()
+        try:
+            yield servers
+        finally:
+            shutil.rmtree(directory / "data", ignore_errors=True)
+    shutil.rmtree(directory / "valkey")
+
+
+async def _make(servers: Backend, clicks: int) -> None:
+    await make_clicks(servers, clicks)
+    await make_orders(servers, ORDERS)
+    await servers.execute(_FACTS)
+    await _credit(servers)
+    await _roll_up(servers)
+
+
+async def _credit(servers: Backend) -> None:
+    await queue_orders(servers)
+    with consumer(servers, core=None):
+        while await servers.value("SELECT EXISTS (SELECT FROM credit_queue)"):
+            await asyncio.sleep(0.5)
+    await servers.execute("VACUUM ANALYZE credit_entries, attributions")
+
+
+async def _roll_up(servers: Backend) -> None:
+    """All that is made, by the service's own rebuilding."""
+    database = Database(Settings(database_url=servers.database_url), timeout_s=_MAKING_TIMEOUT_S)
+    try:
+        await Rollups(database).rebuild(ProgramId(1))
+        while await VisitorSketches(database).step(datetime.now(UTC) + timedelta(days=1), _QUARTERS):
+            pass
+    finally:
+        await database.close()
+    await servers.execute("VACUUM ANALYZE")
+
+
 async def make_clicks(servers: Backend, clicks: int) -> None:
     database = Database(Settings(database_url=servers.database_url), timeout_s=600)
     try:
@@ -127,11 +183,6 @@ async def make_clicks(servers: Backend, clicks: int) -> None:
 async def make_orders(servers: Backend, orders: int) -> None:
     await servers.execute(_ORDERS, orders)
     await servers.execute("VACUUM ANALYZE conversions")
-
-
-async def make_facts(servers: Backend) -> None:
-    """Insights and costs."""
-    await servers.execute(_FACTS)
 
 
 async def queue_orders(servers: Backend) -> None:

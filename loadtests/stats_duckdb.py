@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-_TIMES = 5
+_TIMES = 3
 
 
 def _load(database: Any, directory: str, tables: list[str]) -> None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 _ZONE = "AT TIME ZONE 'Europe/Berlin' AS moment"
 _COLUMNS = "influencer_id, campaign_id, channel, post_id, link_id"
+_AUDIENCE = "country, device"
 TABLES = {
     "clicks": f"""
-SELECT clicked_at {_ZONE}, {_COLUMNS}, coalesce(visitor_id, click_id::text) AS visitor, clicked_at AS instant
+SELECT clicked_at {_ZONE}, {_COLUMNS}, {_AUDIENCE}, coalesce(visitor_id, click_id::text) AS visitor,
+       clicked_at AS instant
 FROM clicks WHERE NOT is_bot
 """,
     "credits": f"""
@@ -68,18 +70,19 @@ def _stats(
     more: str = "",
     where: str = "",
     has_clicks: bool = True,
+    has_credits: bool = True,
 ) -> Question:
     parts = {
         "listed": f"{columns}," if columns else "",
         "where": where,
         "grouped": f"GROUP BY {columns}" if columns else "",
     }
-    sql = [_CLICKS] if has_clicks else []
+    sql = [*([_CLICKS] if has_clicks else []), *([_CREDITS] if has_credits else [])]
     start, end = period
     return Question(
         name,
         f"/v1/stats?program=history&from={start}&to={end}&group_by={group_by}{more}",
-        tuple(statement.format(**parts) for statement in (*sql, _CREDITS)),
+        tuple(statement.format(**parts) for statement in sql),
         period,
     )
 
@@ -106,6 +109,11 @@ QUESTIONS = (
     _stats("year by post", "post", "post_id"),
     _stats("year by link, most clicks first", "link", "link_id", more="&sort=-clicks&limit=100"),
     _stats("year by code", "code", "code", has_clicks=False),
+    _stats("year by country and device", "country,device", "country, device", has_credits=False),
+    _stats(
+        "year by country and device, of clicks", "country,device", "country, device",
+        more="&metrics=clicks,unique_visitors", has_credits=False,
+    ),
     _stats("a month's totals", "", "", period=("2025-06-01", "2025-07-01")),
     _report("goals", "goals?campaign=1"),
     Question("long tail of a campaign", "/v1/reports/long-tail?program=history&campaign=1&to=2026-01-01"),

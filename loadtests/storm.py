@@ -13,27 +13,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from .history import LINKS, make_clicks, make_facts
+from .history import LINKS, history
 from .latency import random_taps
 from .open_loop import Latencies, OpenLoop, median_cells
 from .processes import LOAD_CORE
 from .report import Table
-from .service import backend, reader_pid, server, warm
-from .stats import KEY, roll_up
+from .service import reader_pid, server, warm
+from .stats import KEY
 from .wrk import tap
 
 CLICKS = 1_000_000
-_ROUNDS = 5
+_ROUNDS = 9
 _ASKERS = 8
 _NICENESS = 10
 _QUESTION = "/v1/stats?program=history&from=2025-01-01&to=2026-01-01&group_by=influencer"
 
 
 async def run(directory: Path, seconds: int) -> list[Table]:
-    async with backend(directory, ATTRIBUTION_ADMIN_KEY=KEY) as servers:
-        await make_clicks(servers, CLICKS)
-        await make_facts(servers)
-        await roll_up(servers)
+    async with history(directory, CLICKS, ATTRIBUTION_ADMIN_KEY=KEY) as servers:
         with server(servers) as (port, process):
             await asyncio.to_thread(warm, port, LINKS)
             # Only now: a worker that learns its links waits for Postgres. The reader's connections are made later.

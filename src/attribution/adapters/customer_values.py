@@ -30,10 +30,14 @@ def _valued(wanted: str) -> str:
 
 
 _LISTED = ", ".join(_COLUMNS)
-VALUES_NOW: Final = _SQL["now"].format(columns=_LISTED, changed=_valued("changed"))
-"""A query for all customers of programme $1, one a row."""
+CHANGED_VALUES: Final = _valued("changed")
+"""A query for the marked customers of programme $1, under the name `changed`,"""
+VALUES_NOW: Final = _SQL["now"].format(columns=_LISTED)
+"""beside which this one is for all its customers, one a row."""
 _ADD = _SQL["add"].format(columns=_LISTED, valued=_valued("taken"))
-_COMPARE = _SQL["compare"].format(columns=_LISTED, now=VALUES_NOW, everybody=_valued("everybody"))
+_COMPARE = _SQL["compare"].format(
+    columns=_LISTED, changed=CHANGED_VALUES, now=VALUES_NOW, everybody=_valued("everybody")
+)
 
 
 async def roll_up(connection: "Connection", limit: int) -> int:

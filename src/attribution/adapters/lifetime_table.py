@@ -10,7 +10,7 @@ from attribution.domain.instants import EPOCH
 from attribution.domain.measures import Dimension
 from attribution.errors import MissingRateError
 
-from .customer_values import NETS, VALUES_NOW
+from .customer_values import CHANGED_VALUES, NETS, VALUES_NOW
 from .postgres import Database, Row
 from .statements import statements
 
@@ -66,29 +66,23 @@ class LifetimeTable:
 
 
 def _statement(asked: Acquired) -> str:
-    cohorts = _part("cohort", "is_new", by_unit=True, by_month=True)
+    by_month = "date_trunc('month', first_at)"
     parts = [
-        f"({cohorts} ORDER BY month, customers DESC, unit NULLS LAST LIMIT $4 OFFSET $5)",
-        f"({_part('without_influencer', 'is_new AND NOT is_influenced', by_month=True)} ORDER BY month)",
-        f"({_part('all', 'is_new')})",
-        f"({_part('nobody', 'is_new AND NOT is_influenced')})",
-        f"({_part('before', 'NOT is_new')})",
+        _filled("cohorts", column=COLUMNS[asked.by]),
+        _part("without_influencer", "is_new AND NOT is_influenced", by_month) + " GROUP BY 3 ORDER BY month",
+        _part("all", "is_new"),
+        _part("nobody", "is_new AND NOT is_influenced"),
+        _part("before", "NOT is_new"),
     ]
-    return _SQL["customers"].format(
-        column=COLUMNS[asked.by],
-        values=VALUES_NOW,
-        horizons="".join(f", sum({net}) AS {net}" for net in NETS.values()),
-        rows=" UNION ALL ".join(parts),
-    )
+    union = " UNION ALL ".join(f"({part})" for part in parts)
+    return _filled("customers", column=COLUMNS[asked.by], changed=CHANGED_VALUES, parts=union)
 
 
-def _part(name: str, which: str, *, by_unit: bool = False, by_month: bool = False) -> str:
-    grouped = [name for name, wanted in (("sums.unit", by_unit), ("sums.month", by_month)) if wanted]
-    return _SQL["cohorts"].format(
-        part=f"'{name}'",
-        unit="sums.unit::text" if by_unit else "NULL::text",
-        month="sums.month" if by_month else "NULL::timestamptz",
-        horizons="".join(f", coalesce(sum({net}), 0) AS {net}" for net in NETS.values()),
-        filter=which,
-        grouped=f"GROUP BY {', '.join(grouped)}" if grouped else "",
-    )
+def _part(name: str, which: str, month: str = "NULL::timestamptz") -> str:
+    return _filled("part", part=name, filter=which, month=month)
+
+
+def _filled(statement: str, **parts: str) -> str:
+    horizons = "".join(f", coalesce(sum({net}), 0) AS {net}" for net in NETS.values())
+    figures = _SQL["figures"].format(horizons=horizons)
+    return _SQL[statement].format(values=VALUES_NOW, figures=figures, **parts)

@@ -96,16 +96,14 @@ LEFT JOIN (
 -- name: now
 -- Every customer of programme $1: the kept values, but for those that changed meanwhile.
 SELECT customer_id, {columns}
-FROM customer_values v
-WHERE program_id = $1 AND NOT EXISTS (
-    SELECT FROM changed_customers c WHERE c.program_id = v.program_id AND c.customer_id = v.customer_id
-)
+FROM customer_values
+WHERE program_id = $1 AND customer_id NOT IN (SELECT customer_id FROM changed_customers WHERE program_id = $1)
 UNION ALL
-SELECT customer_id, {columns} FROM ({changed}) n
+SELECT customer_id, {columns} FROM changed
 
 -- name: compare
 -- The customers of programme $1 whose value is not that of their purchases.
-WITH kept AS ({now}), made AS (SELECT customer_id, {columns} FROM ({everybody}) v)
+WITH changed AS ({changed}), kept AS ({now}), made AS (SELECT customer_id, {columns} FROM ({everybody}) v)
 SELECT DISTINCT customer_id
 FROM ((TABLE kept EXCEPT TABLE made) UNION ALL (TABLE made EXCEPT TABLE kept)) d
 ORDER BY customer_id

@@ -1,27 +1,40 @@
 -- name: settings
 -- Months begin in the programme's zone; two arguments of date_trunc are faster than three.
-SELECT set_config('timezone', $1, true), set_config('jit', 'off', true);
+SELECT set_config('timezone', $1, true), set_config('jit', 'off', true), set_config('work_mem', '64MB', true),
+       set_config('parallel_setup_cost', '100000', true);
 
 -- name: customers
--- Of programme $1, the customers whose first purchase that is not cancelled lies from $2 to before $3, summed by who
--- brought them and its month.
-WITH sums AS MATERIALIZED (
-    SELECT {column} AS unit, date_trunc('month', first_at) AS month, is_new, is_influenced, count(*) AS customers,
-           max(first_at) AS youngest, count(*) FILTER (WHERE orders > 1) AS repeaters, sum(orders) AS orders,
-           sum(gross_minor) AS gross_minor, sum(net_minor) AS net_minor{horizons}
+-- Of programme $1, the customers whose first purchase that is not cancelled lies from $2 to before $3. A page's cohorts are
+-- found by counting; then only their months are summed.
+WITH changed AS MATERIALIZED ({changed}), picked AS MATERIALIZED (
+    SELECT {column} AS unit, date_trunc('month', first_at) AS month, count(*) AS customers
     FROM ({values}) v
-    WHERE first_at >= $2 AND first_at < $3
-    GROUP BY 1, 2, 3, 4
+    WHERE first_at >= $2 AND first_at < $3 AND is_new
+    GROUP BY 1, 2
+    ORDER BY month, customers DESC, {column}::text NULLS LAST
+    LIMIT $4 OFFSET $5
 )
-{rows};
+{parts};
 
 -- name: cohorts
-SELECT {part} AS part, {unit} AS unit, {month} AS month, coalesce(sum(customers), 0)::bigint AS customers,
-       max(youngest) AS youngest, coalesce(sum(repeaters), 0)::bigint AS repeaters, coalesce(sum(orders), 0) AS orders,
-       coalesce(sum(gross_minor), 0) AS gross_minor, coalesce(sum(net_minor), 0) AS net_minor{horizons}
-FROM sums
-WHERE {filter}
-{grouped}
+SELECT 'cohort' AS part, p.unit::text AS unit, p.month AS month, {figures}
+FROM picked p
+JOIN ({values}) v
+    ON date_trunc('month', v.first_at) = p.month AND coalesce(v.{column}::text, '') = coalesce(p.unit::text, '')
+WHERE first_at >= $2 AND first_at < $3 AND is_new AND first_at >= (SELECT min(month) FROM picked)
+  AND first_at < (SELECT max(month) + interval '1 month' FROM picked)
+GROUP BY p.unit, p.month
+ORDER BY month, customers DESC, unit NULLS LAST
+
+-- name: part
+SELECT '{part}' AS part, NULL::text AS unit, {month} AS month, {figures}
+FROM ({values}) v
+WHERE first_at >= $2 AND first_at < $3 AND {filter}
+
+-- name: figures
+count(*) AS customers, max(first_at) AS youngest, count(*) FILTER (WHERE orders > 1) AS repeaters,
+       coalesce(sum(orders), 0) AS orders, coalesce(sum(gross_minor), 0) AS gross_minor,
+       coalesce(sum(net_minor), 0) AS net_minor{horizons}
 
 -- name: orders_without_customer
 SELECT count(*)
