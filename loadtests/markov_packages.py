@@ -68,9 +68,26 @@ def mam(file: str) -> tuple[float, Effects]:
     return _timed(model)
 
 
+def channel_attribution(file: str) -> tuple[float, Effects]:
+    """It simulates; the seed is its default."""
+    package = importlib.import_module("ChannelAttribution")
+    frame = importlib.import_module("pandas").read_csv(file, sep=";")
+
+    def model() -> Effects:
+        answer = package.markov_model(
+            frame, "path", "conversions", var_null="null", out_more=True, verbose=False, flg_pro=False
+        )
+        effects = answer["removal_effects"]
+        return dict(zip(effects["channel_name"], effects["removal_effect"], strict=True))
+
+    return _timed(model)
+
+
 def main() -> None:
     name, file = sys.argv[1:]
-    models: dict[str, Callable[[str], tuple[float, Effects]]] = {"ours": ours, "mta": mta, "mam": mam}
+    models: dict[str, Callable[[str], tuple[float, Effects]]] = {
+        "ours": ours, "mta": mta, "mam": mam, "channel_attribution": channel_attribution,
+    }  # fmt: skip
     with contextlib.redirect_stdout(io.StringIO()):
         seconds, effects = models[name](file)
     answer: dict[str, Any] = {"seconds": seconds, "effects": {key: float(effect) for key, effect in effects.items()}}

@@ -4,7 +4,7 @@ import subprocess
 import venv
 from pathlib import Path
 
-_PATIENCE_S = 600
+_PATIENCE_S = 300
 
 
 def installed(directory: Path, *requirements: str) -> str:

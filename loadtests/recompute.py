@@ -71,8 +71,9 @@ class Run:
 
 
 _ASKED = (
-    Asked("a year applied, no credits yet", _YEAR, "linear"),
-    Asked("a year, dry run", _YEAR, "first_touch", dry_run=True),
+    Asked("a year, dry run, no credits yet", _YEAR, "linear", dry_run=True),
+    Asked("a tenth applied, no credits yet", _TENTH, "linear"),
+    Asked("a tenth, dry run", _TENTH, "first_touch", dry_run=True),
     Asked("a tenth applied", _TENTH, "first_touch"),
     Asked("a tenth applied again", _TENTH, "first_touch"),
 )
