@@ -168,7 +168,10 @@ async def value_all(
 
 def merged(*touches: Sequence[Touch]) -> list[Touch]:
     """The click that a click id names is often one of its visitor's too."""
-    return [*{touch.click_id: touch for group in touches for touch in group}.values()]
+    groups = [group for group in touches if group]
+    if len(groups) == 1:
+        return [*groups[0]]
+    return [*{touch.click_id: touch for group in groups for touch in group}.values()]
 
 
 def since_us(conversion: StoredConversion, judgement: Judgement) -> int:

@@ -175,7 +175,7 @@ def attribute(
     """`candidates` in any order, each once."""
     touches = _judge_touches(conversion, sorted(candidates), judgement)
     judged_codes = _judge_codes(conversion, touches, codes) if conversion.discount_codes else []
-    taker = next((code for code in judged_codes if code.verdict is CodeVerdict.CREDITED), None)
+    taker = _taker(judged_codes) if judged_codes else None
     if taker is not None:
         touches = [_uncredited(touch) for touch in touches]
         shares = [_Share(_ALL, taker)]
@@ -254,6 +254,10 @@ def _judge_codes(conversion: ConversionFacts, touches: Sequence[JudgedTouch], co
     if taker is None:
         winners = {t.touch.influencer_id for t in touches if t.verdict is Verdict.CREDITED}
     return [_compared(code, winners) for code in judged]
+
+
+def _taker(codes: Sequence[JudgedCode]) -> JudgedCode | None:
+    return next((code for code in codes if code.verdict is CodeVerdict.CREDITED), None)
 
 
 def _takes(code: Code, involved: set[InfluencerId | None]) -> bool:
