@@ -15,7 +15,8 @@ from tests.support.worlds import found_program
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.statements import statements
-from attribution.adapters.stats_sql import Question, page_statement
+from attribution.adapters.stats_question import Question
+from attribution.adapters.stats_sql import page_statement
 from attribution.domain.ids import ProgramId
 from attribution.domain.measures import Dimension, Sum
 from attribution.settings import Settings

@@ -30,8 +30,8 @@ from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import Rollups
 from attribution.adapters.stats_pages import StatsRow
 from attribution.adapters.stats_pages import Sums as StatsSums
-from attribution.adapters.stats_sql import NONE
-from attribution.adapters.stats_sql import Question as StatsQuestion
+from attribution.adapters.stats_question import NONE
+from attribution.adapters.stats_question import Question as StatsQuestion
 from attribution.adapters.stats_table import StatsTable
 from attribution.conversions.attributor import judge_and_value
 from attribution.domain.click_id import make_click_id

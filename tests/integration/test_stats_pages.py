@@ -23,7 +23,7 @@ from tests.support.worlds import random_world
 
 from attribution.adapters.postgres import Database
 from attribution.adapters.stats_pages import first_reading, on_page
-from attribution.adapters.stats_sql import Order, Question
+from attribution.adapters.stats_question import Order, Question
 from attribution.adapters.stats_table import StatsFacts, StatsTable
 from attribution.domain.ids import ProgramId
 from attribution.domain.measures import Dimension, Sum

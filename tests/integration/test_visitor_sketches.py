@@ -14,7 +14,7 @@ from attribution.adapters import stats_table
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import Rollups
-from attribution.adapters.stats_sql import Question
+from attribution.adapters.stats_question import Question
 from attribution.adapters.stats_table import StatsTable
 from attribution.adapters.visitor_sketches import STANDARD_ERROR, VisitorSketches, estimate
 from attribution.domain.clicks import Click
@@ -33,6 +33,7 @@ GROUPINGS = (
     (Dimension.DAY,),
     (Dimension.WEEK, Dimension.CHANNEL),
     (Dimension.LINK,),
+    (Dimension.INFLUENCER, Dimension.DAY),
     (Dimension.POST, Dimension.MONTH),
     (Dimension.CONTENT_TYPE,),
     (Dimension.COUNTRY, Dimension.DEVICE),

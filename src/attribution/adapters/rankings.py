@@ -10,7 +10,8 @@ from attribution.domain.measures import Dimension, Sum, Term
 
 from .postgres import Row
 from .statements import statements
-from .stats_sql import Question, Statement
+from .stats_composer import Statement
+from .stats_question import Question
 from .stats_table import StatsFacts
 
 _SQL = statements("rankings")

@@ -11,8 +11,8 @@ from typing import Any
 
 from attribution.domain.measures import GRAINS, IDS, Dimension, Sum, Term
 
+from .stats_question import NONE, Bound, Order, Question
 from .stats_sources import SOURCES, Source
-from .stats_sql import NONE, Bound, Order, Question
 
 Sums = dict[Sum, Decimal | int]
 

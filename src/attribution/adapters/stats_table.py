@@ -19,23 +19,18 @@ from .fx_rate_table import rate_book
 from .judged_credits import FOREVER, Judge, judge_again
 from .postgres import Database, Row
 from .statements import statements
+from .stats_composer import Statement
+from .stats_facts import foreign_costs_statement, missing_rate_statement
 from .stats_pages import StatsRow, first_reading, narrowed, on_page
+from .stats_question import Question, Rates, whole
 from .stats_sources import COSTS, MONEY
-from .stats_sql import (
-    Question,
-    Rates,
+from .stats_sql import page_statement, page_with_totals_statement, summed_statement
+from .stats_visitors import (
     SketchPlan,
-    Statement,
-    foreign_costs_statement,
-    missing_rate_statement,
     other_visitors_statement,
-    page_statement,
-    page_with_totals_statement,
     sketch_plan,
     sketched_visitors_statement,
-    summed_statement,
     visitors_statement,
-    whole,
 )
 from .visitor_sketches import estimate
 

@@ -51,11 +51,12 @@ class SketchKind:
         return _SQL["visitors"].format(kept=f", {kept}" if kept else "", cell=cell)
 
 
+_TO_THE_DAY = (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY)
 SKETCH_KINDS: Final = (
-    SketchKind("program", (), (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY)),
+    SketchKind("program", (), _TO_THE_DAY),
     SketchKind("time", ("campaign_id", "channel"), (Grain.YEAR, Grain.MONTH, Grain.DAY)),
-    SketchKind("audience", ("country", "device"), (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY)),
-    SketchKind("influencer", ("influencer_id", "campaign_id", "channel"), (Grain.YEAR, Grain.MONTH, Grain.WEEK)),
+    SketchKind("audience", ("country", "device"), _TO_THE_DAY),
+    SketchKind("influencer", ("influencer_id", "campaign_id", "channel"), _TO_THE_DAY),
     SketchKind("link", ("link_id", "post_id", "influencer_id", "campaign_id", "channel"), (Grain.YEAR, Grain.MONTH)),
 )
 

@@ -10,7 +10,7 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from attribution.adapters.stats_sql import NONE
+from attribution.adapters.stats_question import NONE
 from attribution.domain.clicks import Channel, Device, country_in
 from attribution.domain.measures import IDS, By, Dimension
 from attribution.domain.models import Model

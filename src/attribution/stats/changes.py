@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from attribution.adapters.postgres import Row
 from attribution.adapters.rankings import Comparison, changed
-from attribution.adapters.stats_sql import Question
+from attribution.adapters.stats_question import Question
 from attribution.adapters.stats_table import StatsTable
 from attribution.domain.measures import GRAINS, Dimension, Sum
 from attribution.domain.money import from_minor

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from attribution.adapters.stats_pages import StatsRow, Sums, values_of
-from attribution.adapters.stats_sql import NONE, Question
+from attribution.adapters.stats_question import NONE, Question
 from attribution.adapters.stats_table import StatsFacts
 from attribution.domain.measures import GRAINS, Dimension
 from attribution.domain.periods import Span
@@ -73,5 +73,7 @@ def compared(measured: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
 def _change(now: float | str | None, before: float | str | None) -> str | None:
     if now is None or before is None:
         return None
+    if isinstance(now, int) and isinstance(before, int):
+        return ratio(now - before, before)
     was = Decimal(str(before))
     return ratio(Decimal(str(now)) - was, was)

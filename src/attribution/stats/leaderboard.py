@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from attribution.adapters.postgres import Row
 from attribution.adapters.rankings import Ranking, Spread, ranked
-from attribution.adapters.stats_sql import Question
+from attribution.adapters.stats_question import Question
 from attribution.adapters.stats_table import StatsTable
 from attribution.domain.measures import Dimension, Sum
 from attribution.domain.money import exponent

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from attribution.adapters.judged_credits import Judge
 from attribution.adapters.stats_pages import StatsRow, Sums
+from attribution.adapters.stats_question import Order, Question
 from attribution.adapters.stats_sources import CREDITS
-from attribution.adapters.stats_sql import Order, Question
 from attribution.adapters.stats_table import StatsFacts, StatsTable
 from attribution.adapters.visitor_sketches import STANDARD_ERROR
 from attribution.domain.measures import GRAINS, By, Dimension, Sum

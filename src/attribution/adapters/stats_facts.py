@@ -1,0 +1,202 @@
+"""The statements of each source's facts: from rollups, and from rows where those do not reach."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from attribution.domain.measures import By, Dimension
+from attribution.domain.periods import Cover, Span, cover, first_day_from
+
+from .credit_rollups import CreditRollup, credit_rollup_for
+from .insight_rollups import InsightRollup, insight_rollup_for
+from .rollups import Rollup, rollup_for
+from .stats_composer import SQL, Composer, Statement, columns_of, grains_within, plain, selected
+from .stats_question import Question
+from .stats_sources import AUDIENCE, CLICKS, COSTS, CREDITS, INSIGHTS, Source
+
+
+@dataclass(slots=True)
+class FactsComposer(Composer):
+    def facts(self, source: Source) -> str:
+        sources = {CLICKS: self._clicks, CREDITS: self._credits, INSIGHTS: self._insights, COSTS: self._costs}
+        return sources[source]()
+
+    def foreign_costs(self) -> str:
+        zone = self.value(self.question.zone.key, "text")
+        return self.fill("foreign_costs", COSTS, zone=zone, **self._days())
+
+    def _clicks(self) -> str:
+        asked = self.question
+        columns = columns_of(CLICKS.columns, asked.dimensions)
+        usable = grains_within(asked.dimensions)
+        rollup = rollup_for(columns, usable) if self.rolled_up else None
+        found = cover(asked.start, asked.stop, asked.zone, usable & set(rollup.grains) if rollup else ())
+        return self.fill("clicks", CLICKS, facts=self._click_facts(rollup, found, columns))
+
+    def _click_facts(self, rollup: Rollup | None, found: Cover, columns: Sequence[str]) -> str:
+        more = "".join(f", {column}" for column in columns)
+        if not found.edges and not found.pieces:
+            return SQL["no_clicks"].format(columns=more)
+        program = self.value(self.question.program_id, "bigint")
+        parts = [
+            SQL["click_rows"].format(
+                columns=more,
+                program=program,
+                start=self.value(span.start, "timestamptz"),
+                stop=self.value(span.stop, "timestamptz"),
+            )
+            for span in found.edges
+        ]
+        if rollup is not None and found.pieces:
+            rolled_up, pieces = SQL["clicks_rolled_up"], self.pieces(found)
+            parts.append(rolled_up.format(pieces=pieces, rollup=rollup.table, columns=more, program=program))
+        return " UNION ALL ".join(parts)
+
+    def _credits(self) -> str:
+        asked = self.question
+        columns = columns_of(CREDITS.columns, asked.dimensions)
+        wanted = [plain(column) for column in dict.fromkeys([*columns, *CREDITS.always])]
+        usable = grains_within(asked.dimensions)
+        readable = self.rolled_up and not asked.is_judged_again
+        rollup = credit_rollup_for(wanted, usable) if readable else None
+        found = cover(asked.start, asked.stop, asked.zone, usable & set(rollup.grains) if rollup else ())
+        return self.fill("credits", CREDITS, facts=self._credit_facts(rollup, found, wanted))
+
+    def _credit_facts(self, rollup: CreditRollup | None, found: Cover, columns: Sequence[str]) -> str:
+        asked = self.question
+        spans = found.edges if found.edges or found.pieces else (Span(asked.start, asked.stop),)
+        parts = [
+            SQL["credit_rows"].format(
+                entries=self._entries(),
+                at=SQL["at_touch" if asked.by is By.CLICK else "at_conversion"],
+                touches=SQL["touches"] if set(AUDIENCE) & set(asked.dimensions) else "",
+                columns=selected(CREDITS, asked.dimensions),
+                program=self.value(asked.program_id, "bigint"),
+                start=self.value(span.start, "timestamptz"),
+                stop=self.value(span.stop, "timestamptz"),
+            )
+            for span in spans
+        ]
+        if rollup is not None and found.pieces:
+            rolled_up = SQL["credits_rolled_up"].format(
+                pieces=self.pieces(found),
+                rollup=rollup.table,
+                basis=self.value(asked.by.value, "text"),
+                moment="touched_at" if asked.by is By.CLICK else "occurred_at",
+                columns="".join(f", {column}" for column in columns),
+                program=self.value(asked.program_id, "bigint"),
+            )
+            parts.append(rolled_up)
+        return " UNION ALL ".join(parts)
+
+    def _entries(self) -> str:
+        return "judged_credits" if self.question.is_judged_again else "credit_entries"
+
+    def missing_rate(self) -> str:
+        asked = self.question
+        return SQL["missing_rate"].format(
+            entries=self._entries(),
+            at=SQL["at_touch" if asked.by is By.CLICK else "at_conversion"],
+            program=self.value(asked.program_id, "bigint"),
+            start=self.value(asked.start, "timestamptz"),
+            stop=self.value(asked.stop, "timestamptz"),
+        )
+
+    def _insights(self) -> str:
+        asked = self.question
+        metrics = [name for name in INSIGHTS.sums if name in asked.sums]
+        owned = bool(columns_of(INSIGHTS.columns, asked.dimensions))
+        usable = grains_within(asked.dimensions) if self.rolled_up else set()
+        rollup = insight_rollup_for(["post_id"] if owned else [], usable)
+        found = cover(asked.start, asked.stop, asked.zone, usable & set(rollup.grains) if rollup else ())
+        summed = ("post_id", *metrics) if owned else metrics
+        return self.fill(
+            "insights",
+            INSIGHTS,
+            facts=self._insight_facts(rollup, found, "".join(f", {name}" for name in summed)),
+            owners=SQL["owners"].format(program=self.value(asked.program_id, "bigint")) if owned else "",
+            growth="".join(f", {name}" for name in metrics),
+            asked=", ".join(metrics),
+            grown=", ".join(f"sum({name}) AS {name}" for name in metrics),
+        )
+
+    def _insight_facts(self, rollup: InsightRollup | None, found: Cover, columns: str) -> str:
+        program, which = self.value(self.question.program_id, "bigint"), self._which_posts()
+        spans = found.edges if found.edges or found.pieces else (Span(self.question.start, self.question.stop),)
+        parts = [
+            SQL["insight_rows"].format(
+                columns=columns,
+                program=program,
+                start=self.value(span.start, "timestamptz"),
+                stop=self.value(span.stop, "timestamptz"),
+                which=which,
+            )
+            for span in spans
+        ]
+        if rollup is not None and found.pieces:
+            rolled_up, pieces = SQL["insights_rolled_up"], self.pieces(found)
+            parts.append(
+                rolled_up.format(rollup=rollup.table, columns=columns, program=program, pieces=pieces, which=which)
+            )
+        return " UNION ALL ".join(parts)
+
+    def _which_posts(self) -> str:
+        """Few of them are looked up; the filters are applied to their facts anyway."""
+        asked = self.question
+        owners = INSIGHTS.columns.keys() - {Dimension.CONTENT_TYPE}
+        filters = [self.filter(name, INSIGHTS) for name in asked.filters if name in owners]
+        if asked.bound is not None and asked.bound.dimension in owners:
+            filters.append(self.bounded(asked.bound, INSIGHTS))
+        if not filters:
+            return ""
+        program = self.value(asked.program_id, "bigint")
+        return SQL["which_posts"].format(program=program, filters=" AND ".join(filters))
+
+    def _costs(self) -> str:
+        return self.fill("costs", COSTS, facts=self._cost_facts())
+
+    def _cost_facts(self) -> str:
+        """By the day only what asks for days, or is exchanged at the rate of each."""
+        asked = self.question
+        currency = self.value(asked.currency, "text")
+        if set(asked.dimensions) & set(COSTS.times):
+            return self._cost_days("")
+        spans = SQL["cost_spans"].format(currency=currency, **self._days())
+        return f"{spans} UNION ALL {self._cost_days(f'AND d.currency <> {currency}')}" if self.rates else spans
+
+    def _cost_days(self, which: str) -> str:
+        rates = (
+            self.value([currency for currency, _ in self.rates], "text[]"),
+            self.value([day for _, day in self.rates], "date[]"),
+            self.value([Decimal(rate.numerator) for rate in self.rates.values()], "numeric[]"),
+            self.value([Decimal(rate.denominator) for rate in self.rates.values()], "numeric[]"),
+        )
+        return SQL["cost_days"].format(
+            values=SQL["cost_values"].format(currency=self.value(self.question.currency, "text")),
+            rates=SQL["rates"].format(rates=", ".join(rates)),
+            zone=self.value(self.question.zone.key, "text"),
+            which=which,
+            listed="".join(f", {column}" for column in columns_of(COSTS.columns, self.question.dimensions)),
+            **self._days(),
+        )
+
+    def _days(self) -> dict[str, str]:
+        asked = self.question
+        return {
+            "columns": selected(COSTS, asked.dimensions),
+            "program": self.value(asked.program_id, "bigint"),
+            "first_day": self.value(first_day_from(asked.start, asked.zone), "date"),
+            "end_day": self.value(first_day_from(asked.stop, asked.zone), "date"),
+        }
+
+
+def missing_rate_statement(question: Question) -> Statement:
+    """The first rate without which the question's money is not known, if there is one."""
+    composer = FactsComposer(question)
+    return Statement(composer.missing_rate(), composer.values)
+
+
+def foreign_costs_statement(question: Question) -> Statement:
+    """The currencies and days of costs that are not in the programme's currency."""
+    composer = FactsComposer(question)
+    return Statement(composer.foreign_costs(), composer.values)

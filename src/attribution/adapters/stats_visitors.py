@@ -1,0 +1,71 @@
+"""The statements that count distinct visitors: from sketches, and from the rows that are not in one."""
+
+from dataclasses import dataclass
+
+from attribution.domain.periods import Cover, cover
+
+from .stats_composer import Composer, Statement, columns_of, grains_within
+from .stats_question import Question
+from .stats_sources import CLICKS
+from .visitor_sketches import NOTHING, SKETCH_KINDS, SketchKind
+
+
+@dataclass(frozen=True, slots=True)
+class SketchPlan:
+    """Which sketches answer a question of visitors, and which part of its period has none."""
+
+    kind: SketchKind
+    cover: Cover
+
+
+@dataclass(slots=True)
+class _VisitorsComposer(Composer):
+    def visitors(self) -> str:
+        return self.fill("visitors", CLICKS)
+
+    def sketched_visitors(self, plan: SketchPlan, *, beside: bool) -> str:
+        asked = self.question
+        groups = [self.expression(name, CLICKS) for name in asked.group_by]
+        return self.fill(
+            "sketched_visitors",
+            CLICKS,
+            pieces=self.pieces(plan.cover),
+            kind=self.value(plan.kind.name, "text"),
+            kept="".join(f"nullif(s.{name}, {NOTHING[name]!r}) AS {name}, " for name in plan.kind.columns),
+            labels="".join(f"{name}, " for name in asked.group_by),
+            parted=f"PARTITION BY {', '.join(groups)}" if groups else "",
+            beside=self.value(beside, "boolean"),
+        )
+
+    def other_visitors(self, plan: SketchPlan) -> str:
+        edges = plan.cover.edges
+        starts = self.value([edge.start for edge in edges], "timestamptz[]")
+        stops = self.value([edge.stop for edge in edges], "timestamptz[]")
+        return self.fill("other_visitors", CLICKS, pieces=self.pieces(plan.cover), starts=starts, stops=stops)
+
+
+def visitors_statement(question: Question) -> Statement:
+    composer = _VisitorsComposer(question)
+    return Statement(composer.visitors(), composer.values)
+
+
+def sketch_plan(question: Question) -> SketchPlan | None:
+    """None where only the rows tell."""
+    columns, usable = set(columns_of(CLICKS.columns, question.dimensions)), grains_within(question.dimensions)
+    for kind in SKETCH_KINDS:
+        found = cover(question.start, question.stop, question.zone, usable & set(kind.grains))
+        if columns <= set(kind.columns) and found.pieces:
+            return SketchPlan(kind, found)
+    return None
+
+
+def sketched_visitors_statement(question: Question, plan: SketchPlan, *, beside: bool) -> Statement:
+    """By group `visitors` of its only sketch, or `sketches`: of all groups if there are visitors `beside` them."""
+    composer = _VisitorsComposer(question)
+    return Statement(composer.sketched_visitors(plan, beside=beside), composer.values)
+
+
+def other_visitors_statement(question: Question, plan: SketchPlan) -> Statement:
+    """The `visitors` by group that are perhaps in no sketch."""
+    composer = _VisitorsComposer(question)
+    return Statement(composer.other_visitors(plan), composer.values)
