@@ -4,9 +4,10 @@ Source: Anderl, Becker, von Wangenheim, Schumann, "Mapping the customer journey:
 attribution modeling" (2014). Absorbing chains: Kemeny, Snell, "Finite Markov Chains" (1960), chapter 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain as chained
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy import sparse
 
 from attribution.errors import AttributionError
 
-from .paths import Path
+from .paths import Number, Path
 from .sharing import Attribution, ChannelCredit
 
 ORDERS: Final = (1, 2, 3)
@@ -23,6 +24,8 @@ _DENSE_STATES: Final = 4_000
 _UNABSORBED: Final = 1e-15
 _WALKERS_CELLS: Final = 4_000_000
 _WORK_MAX: Final = 5_000_000_000
+# In place of generators: a fifth of the whole time over 200,000 paths.
+_TOUCHES, _CONVERSIONS, _VALUE, _NULLS = map(attrgetter, ("touches", "conversions", "value", "nulls"))
 
 Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -64,14 +67,14 @@ def markov(paths: Sequence[Path], order: int = 1, *, nulls: bool = True) -> Attr
     """
     if order not in ORDERS:
         raise ChainError("the order of a Markov chain is 1, 2 or 3")
-    channels = sorted(set(chained.from_iterable(path.touches for path in paths)))
+    channels = sorted(set(chained.from_iterable(map(_TOUCHES, paths))))
     effects = np.zeros(len(channels))
     walked = [path for path in paths if path.conversions or (nulls and path.nulls)]
     if any(path.conversions for path in walked):
         steps = _steps(walked, {channel: index for index, channel in enumerate(channels)}, nulls=nulls)
         effects = _removal_effects(_chain(steps, len(channels), order), len(channels))
     shares = effects / (effects.sum() or 1)
-    conversions, value = (float(sum(getattr(p, name) for p in paths)) for name in ("conversions", "value"))
+    conversions, value = (float(sum(map(of, paths))) for of in (_CONVERSIONS, _VALUE))
     return {
         channel: ChannelCredit(conversions * float(share), value * float(share), float(effect))
         for channel, share, effect in zip(channels, shares, effects, strict=True)
@@ -79,17 +82,17 @@ def markov(paths: Sequence[Path], order: int = 1, *, nulls: bool = True) -> Attr
 
 
 def _steps(paths: Sequence[Path], index: dict[str, int], *, nulls: bool) -> _Steps:
-    lengths = np.fromiter((len(path.touches) for path in paths), np.int64, len(paths))
+    walks = [*map(_TOUCHES, paths)]
+    lengths = np.fromiter(map(len, walks), np.int64, len(walks))
     ends = np.cumsum(lengths)
-    touches = chained.from_iterable(path.touches for path in paths)
-    channel = np.fromiter(map(index.__getitem__, touches), np.int64, int(ends[-1]))
+    channel = np.fromiter(map(index.__getitem__, chained.from_iterable(walks)), np.int64, int(ends[-1]))
     first = np.zeros(len(channel), bool)
     first[ends - lengths] = True
     kept = first.copy()
     kept[1:] |= channel[1:] != channel[:-1]
     first = first[kept]
-    conversions = np.fromiter((float(path.conversions) for path in paths), float, len(paths))
-    missed = np.fromiter((float(path.nulls) for path in paths), float, len(paths)) if nulls else np.zeros(len(paths))
+    conversions = _floats(_CONVERSIONS, paths)
+    missed = _floats(_NULLS, paths) if nulls else np.zeros(len(paths))
     path_of = np.cumsum(first) - 1
     return _Steps(
         channel[kept],
@@ -98,6 +101,10 @@ def _steps(paths: Sequence[Path], index: dict[str, int], *, nulls: bool) -> _Ste
         conversions[path_of],
         (conversions + missed)[path_of],
     )
+
+
+def _floats(of: Callable[[Path], Number], paths: Sequence[Path]) -> Vector:
+    return np.fromiter(map(float, map(of, paths)), float, len(paths))
 
 
 def _chain(steps: _Steps, channels: int, order: int) -> _Chain:
