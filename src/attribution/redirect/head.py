@@ -28,6 +28,7 @@ _DECIDES_FRAMING: Final = frozenset(
     {b"connection", b"proxy-connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"trailer"}
 )
 _TARGET_STARTS: Final = len(_METHOD)
+_LINE_MIN_BYTES: Final = len(_METHOD) + len(_VERSION)
 _HEAD_MAX_BYTES: Final = 16 * 1024
 _KEPT_MAX: Final = 4096
 _KEPT_MAX_BYTES: Final = 2048
@@ -83,10 +84,10 @@ class HeadReader:
     def read(self, data: bytes) -> Tap | None:
         """None: not a plain GET of a link."""
         end = data.find(_LINE_END)
+        if end < _LINE_MIN_BYTES or data[-4:] != _END or len(data) > _HEAD_MAX_BYTES:
+            return None
         target_ends = end - len(_VERSION)
         if data[:_TARGET_STARTS] != _METHOD or data[target_ends:end] != _VERSION:
-            return None
-        if data[-4:] != _END or len(data) > _HEAD_MAX_BYTES:
             return None
         target, query = data[_TARGET_STARTS:target_ends], b""
         if not target.isalnum() or len(target) > SLUG_MAX_LENGTH:
@@ -97,10 +98,10 @@ class HeadReader:
         slug = target.decode()
         if slug in RESERVED_SLUGS:
             return None
-        after = len(data) - len(self._after)
-        if data[after:] == self._after and data.startswith(self._before, end):
-            visitor = data[end + len(self._before) : after]
-            if 0 < len(visitor) <= VISITOR_MAX_LENGTH and not visitor.translate(None, VISITOR_CHARACTERS):
+        before, after = end + len(self._before), len(data) - len(self._after)
+        if 0 < after - before <= VISITOR_MAX_LENGTH and data[after:] == self._after:
+            visitor = data[before:after]
+            if data.startswith(self._before, end) and not visitor.translate(None, VISITOR_CHARACTERS):
                 return Tap("GET", slug, query, self._said, visitor)
         return self._read(slug, query, data[end:])
 
