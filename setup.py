@@ -3,8 +3,10 @@
 Where nothing can be compiled, for want of a compiler or of Python's headers, the same modules run as Python.
 """
 
+import sys
+
 from mypyc.build import mypycify
-from setuptools import setup
+from setuptools import Extension, setup
 
 _REDIRECT = (
     "address", "answer", "answerer", "bounded", "compiled_link", "decision", "head", "lane", "link_cache",
@@ -12,7 +14,14 @@ _REDIRECT = (
 )  # fmt: skip
 _MODULES = ("journal", "domain/click_id", "domain/clicks", *(f"redirect/{module}" for module in _REDIRECT))
 
-extensions = mypycify([f"src/attribution/{module}.py" for module in _MODULES], target_dir="build", opt_level="3")
-for extension in extensions:
-    extension.optional = True
-setup(ext_modules=extensions)
+
+def _extensions() -> list[Extension]:
+    if not {"egg_info", "dist_info"}.isdisjoint(sys.argv):
+        return []  # pip asks for metadata before it builds
+    extensions = mypycify([f"src/attribution/{module}.py" for module in _MODULES], target_dir="build")
+    for extension in extensions:
+        extension.optional = True
+    return extensions
+
+
+setup(ext_modules=_extensions())
