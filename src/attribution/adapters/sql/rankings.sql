@@ -45,13 +45,13 @@ WITH summed AS ({summed}), figures AS (
     FROM figures
     WHERE bucket < {last}
     GROUP BY {dimension}
+), deviations AS (
+    SELECT c.{dimension}, percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(f.value - c.centre)) AS deviation
+    FROM centres c JOIN figures f ON f.{dimension} = c.{dimension}
+    WHERE f.bucket < {last}
+    GROUP BY c.{dimension}
 ), spreads AS (
-    SELECT c.*, (
-               SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(f.value - c.centre))
-               FROM figures f
-               WHERE f.{dimension} = c.{dimension} AND f.bucket < {last}
-           ) AS deviation
-    FROM centres c
+    SELECT c.*, d.deviation FROM centres c JOIN deviations d ON d.{dimension} = c.{dimension}
 ), judged AS (
     SELECT s.{dimension}, f.value, s.centre, s.deviation, s.evidence,
            greatest(1.4826 * s.deviation, s.centre / sqrt(greatest(s.usual_events, 1)), {floor}) AS sigma
