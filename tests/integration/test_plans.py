@@ -194,8 +194,8 @@ async def test_credits_so_far_are_found_by_conversion(connection: "Connection") 
 async def test_a_batch_of_a_recomputation_is_read_in_its_order(connection: "Connection") -> None:
     """From where the one before ended, without sorting, also where all conversions have one moment."""
     until = OCCURRED + timedelta(days=30)
-    plan = await explain(connection, "recomputations", "batch", 1, OCCURRED, until, 17, 100, 1, until)
-    assert plan.indexes == {"conversions_occurred"}
+    plan = await explain(connection, "recomputations", "batch", 1, OCCURRED, until, 17, 100)
+    assert plan.indexes == {"conversions_occurred", "conversions_customer"}
     assert not plan.sorts
 
 
