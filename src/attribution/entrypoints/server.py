@@ -64,7 +64,7 @@ async def run_server(settings: Settings, sock: socket.socket, reader_port: int |
 
 
 def tell_if_not_compiled() -> None:
-    """Without a compiler or Python's headers taps run as Python: right, at about twice the time."""
+    """Without a compiler or Python's headers taps run as Python: right, but slower."""
     if TAP_MODULE.endswith(".py"):
         _log.warning("taps_not_compiled", module=TAP_MODULE)
 
