@@ -148,6 +148,28 @@ async def test_growth_of_insights_is_rolled_up_whatever_their_order(database: Da
     assert await rollups.insight_mismatches(PROGRAM, ALL) == []
 
 
+async def test_a_post_that_passes_to_another_takes_its_growth_along(database: Database) -> None:
+    """Rolled up before, after and meanwhile."""
+    async with database.connection() as connection:
+        await found_program(connection, PROGRAM, random_world(3).world, timezone="Africa/Cairo")
+    rollups = Rollups(database)
+    await rollups.rebuild(PROGRAM)
+
+    async def pass_on(influencer: int) -> None:
+        async with database.transaction() as connection:
+            await connection.execute("UPDATE posts SET influencer_id = $2 WHERE program_id = $1", PROGRAM, influencer)
+
+    for day in range(1, 13):
+        async with database.connection() as connection:
+            await connection.execute(TOTAL, PROGRAM, datetime(2026, day, 1, tzinfo=UTC), 10 * day, None)
+        await asyncio.gather(pass_on(1 + day % 3), rollups.roll_up(ALL))
+        assert await rollups.insight_mismatches(PROGRAM, ALL) == []
+    await rollups.rebuild(PROGRAM)
+    await pass_on(3)
+    assert await rollups.insight_mismatches(PROGRAM, ALL) == []
+    assert await number(database, "SELECT min(influencer_id) FROM insights_by_post") == 3
+
+
 async def test_totals_of_one_post_that_come_at_once_all_grow_it(database: Database) -> None:
     async with database.connection() as connection:
         await found_program(connection, PROGRAM, random_world(3).world, timezone="Africa/Cairo")

@@ -28,7 +28,7 @@ from attribution.adapters.click_table import ClickTable
 from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import Rollups
-from attribution.adapters.stats_pages import StatsRow
+from attribution.adapters.stats_pages import Groups
 from attribution.adapters.stats_pages import Sums as StatsSums
 from attribution.adapters.stats_question import NONE
 from attribution.adapters.stats_question import Question as StatsQuestion
@@ -89,12 +89,18 @@ async def load(
     await until_idle(database)
 
 
-def by_labels(rows: Sequence[StatsRow], zone: ZoneInfo) -> dict[Any, dict[str, int]]:
+def by_labels(groups: Groups, zone: ZoneInfo) -> dict[Any, dict[str, int]]:
     found = {
-        tuple(label(name, value, zone) for name, value in row.dimensions.items()): summed(row.sums) for row in rows
+        tuple(label(name, value, zone) for name, value in zip(groups.labels, key, strict=True)): summed(sums)
+        for key, sums in rows_of(groups)
     }
-    assert len(found) == len(rows)
+    assert len(found) == groups.size
     return found
+
+
+def rows_of(groups: Groups) -> list[tuple[Any, StatsSums]]:
+    sums = [dict(zip(groups.sums, row, strict=True)) for row in zip(*groups.sums.values(), strict=True)]
+    return list(zip(groups.keys, sums, strict=True))
 
 
 def label(dimension: Dimension, value: Any, zone: ZoneInfo) -> Any:
@@ -142,14 +148,14 @@ async def test_sums_are_those_counted_by_hand(database: Database, seed: int) -> 
         async with table.snapshot(ProgramId(1), judging=asked.model is not None) as found:
             if asked.model is not None:
                 await found.judge_again(judge_and_value, Model(asked.model), asked_of_table(asked), asked.start)
-            rows = await found.rows(asked_of_table(asked))
-            [totals] = await found.rows(asked_of_table(whole))
+            groups = await found.groups(asked_of_table(asked))
+            [(_, totals)] = rows_of(await found.groups(asked_of_table(whole)))
         expected = {labels: counted(sums, asked) for labels, sums in count(world.world, asked, facts).items()}
         if not group_by:
             expected.setdefault((), counted(Sums(), asked))
-        assert by_labels(rows, asked.zone) == expected, asked
+        assert by_labels(groups, asked.zone) == expected, asked
         expected_totals = count(world.world, whole, facts).get((), Sums())
-        assert summed(totals.sums) == counted(expected_totals, asked), asked
+        assert summed(totals) == counted(expected_totals, asked), asked
         await roll_up_some(database, rng)
 
 

@@ -8,6 +8,7 @@ from attribution.domain.money import (
     MoneyError,
     exponent,
     from_minor,
+    from_minors,
     parse_decimal,
     split,
     to_minor,
@@ -63,6 +64,7 @@ def test_finer_or_larger_amounts_are_refused(amount: str, currency: str) -> None
 def test_amounts_are_shown_with_all_decimals_of_their_currency(minor: int, currency: str, amount: str) -> None:
     """Never in scientific notation."""
     assert from_minor(minor, currency) == amount
+    assert from_minors([minor, 1], currency) == [amount, from_minor(1, currency)]
 
 
 @pytest.mark.parametrize("currency", ["XXX", "XAU", "EURO", "eur", "", "978", "ABC"])

@@ -9,23 +9,25 @@ from uuid import UUID
 
 from attribution.domain.attribution import WEIGHT_UNITS, Credit, Via
 from attribution.domain.click_id import clicked_at
-from attribution.domain.clicks import Channel
+from attribution.domain.clicks import Channel, Device
 from attribution.domain.ids import CampaignId, ClickId, InfluencerId, LinkId, PostId
 from attribution.domain.instants import from_us, to_us
 
 from .postgres import Row
 
 CHANNELS: Final[Mapping[str | None, Channel | None]] = {None: None} | {channel.value: channel for channel in Channel}
+DEVICES: Final[Mapping[str | None, Device | None]] = {None: None} | {device.value: device for device in Device}
 COLUMNS: Final = (
     "program_id", "conversion_id", "recorded_at", "via", "influencer_id", "campaign_id", "channel", "post_id",
-    "link_id", "click_id", "code", "occurred_at", "clicked_at", "type", "new_customer", "weight", "gross_minor",
-    "net_minor", "discount_minor", "counted", "gross_value", "net_value", "discount_value", "commission",
+    "link_id", "click_id", "country", "device", "code", "occurred_at", "clicked_at", "type", "new_customer", "weight",
+    "gross_minor", "net_minor", "discount_minor", "counted", "gross_value", "net_value", "discount_value",
+    "commission",
 )  # fmt: skip
 _Amounts = tuple[int, int, int, int, int, int, int, int, int]
 _NOTHING: _Amounts = (0,) * 9
 _Target = tuple[
     Via, InfluencerId | None, CampaignId | None, Channel | None, PostId | None, LinkId | None, ClickId | None,
-    str | None, int, str, bool | None,
+    str | None, Device | None, str | None, int, str, bool | None,
 ]  # fmt: skip
 """What is left of a credit without its amounts."""
 
@@ -44,6 +46,8 @@ def credit_of(row: Row) -> Credit:
         post_id=row["post_id"] and PostId(row["post_id"]),
         link_id=row["link_id"],
         click_id=ClickId(row["click_id"].bytes) if row["click_id"] else None,
+        country=row["country"],
+        device=DEVICES[row["device"]],
         code=row["code"],
         occurred_at_us=to_us(row["occurred_at"]),
         type=row["type"],
@@ -62,7 +66,8 @@ def entry(key: tuple[int, int], at: datetime | None, credit: Credit) -> tuple[An
     return (
         *key, at, str(credit.via), credit.influencer_id, credit.campaign_id,
         credit.channel.value if credit.channel else None, credit.post_id, credit.link_id,
-        UUID(bytes=click_id) if click_id else None, credit.code,
+        UUID(bytes=click_id) if click_id else None, credit.country,
+        credit.device.value if credit.device else None, credit.code,
         from_us(credit.occurred_at_us), clicked_at(click_id) if click_id else None, credit.type, credit.new_customer,
         _weight(credit.weight_units), credit.gross_minor, credit.net_minor, credit.discount_minor,
         _weight(credit.counted_units), credit.gross_value, credit.net_value, credit.discount_value,
@@ -87,11 +92,11 @@ def differences(before: Sequence[Credit], after: Sequence[Credit]) -> list[Credi
 
 
 def _target(credit: Credit) -> _Target:
-    return (credit.via, *credit[5:15])
+    return (credit.via, *credit[5:17])
 
 
 def _amounts(credit: Credit) -> _Amounts:
-    return credit[1:5] + credit[15:]
+    return credit[1:5] + credit[17:]
 
 
 def _credit(target: _Target, amounts: _Amounts) -> Credit:

@@ -27,7 +27,7 @@ from attribution.domain.refunds import RefundMessage
 from attribution.domain.rules import CampaignWindows, Rule, RuleBook, Terms
 
 from . import refund_events
-from .credit_entries import CHANNELS, credit_of
+from .credit_entries import CHANNELS, DEVICES, credit_of
 from .postgres import Row
 from .statements import statements
 from .stored_conversions import ConversionKey, StoredConversion
@@ -230,8 +230,21 @@ def touches_of(rows: Iterable[Row]) -> dict[ConversionId, list[Touch]]:
 
 
 def _touch(row: Iterable[Any]) -> Touch:
-    _, click_id, clicked_at, link_id, influencer_id, campaign_id, post_id, channel, is_bot, stored = row
+    (
+        _,
+        click_id,
+        clicked_at,
+        link_id,
+        influencer_id,
+        campaign_id,
+        post_id,
+        channel,
+        is_bot,
+        stored,
+        country,
+        device,
+    ) = row
     return Touch(
         to_us(clicked_at), ClickId(click_id.bytes), link_id, influencer_id, campaign_id, post_id,
-        CHANNELS[channel], is_bot, stored,
+        CHANNELS[channel], is_bot, stored, country, DEVICES[device],
     )  # fmt: skip

@@ -40,6 +40,7 @@ CREDIT_ROLLUPS: Final = (
     CreditRollup("credits_by_time", ("campaign_id", "channel", *_ALWAYS), _TO_THE_DAY),
     CreditRollup("credits_by_code", ("code", *_ALWAYS), _TO_THE_DAY),
     CreditRollup("credits_by_influencer", _BY_INFLUENCER, _TO_THE_DAY),
+    CreditRollup("credits_by_audience", ("country", "device", "campaign_id", "channel", *_ALWAYS), _TO_THE_DAY),
     CreditRollup("credits_by_link", ("link_id", "post_id", "code", *_BY_INFLUENCER), (Grain.YEAR, Grain.MONTH)),
 )
 

@@ -30,21 +30,31 @@ _FORMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class InsightRollup:
-    """A table of growth by `dimensions`, for each bucket of each of the `grains`."""
+    """A table of growth by `dimensions`, for each bucket of each of the `grains`.
+
+    `owners`: of the post, which may pass to others; a trigger on posts keeps them so.
+    """
 
     table: str
     dimensions: tuple[str, ...]
     grains: tuple[Grain, ...]
+    owners: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.dimensions + self.owners
 
     def sql(self, statement: str) -> str:
-        listed = "".join(f", {name}" for name in self.dimensions)
-        return _SQL[statement].format(rollup=self.table, dimensions=listed, **_FORMS)
+        listed, owners = ("".join(f", {name}" for name in names) for names in (self.dimensions, self.owners))
+        posts = "JOIN posts USING (program_id, post_id)" if self.owners else ""
+        return _SQL[statement].format(rollup=self.table, dimensions=listed, owners=owners, posts=posts, **_FORMS)
 
 
-# The smallest first. A post may pass to another influencer, so the sums are not by its owners.
+OWNERS: Final = ("influencer_id", "campaign_id", "channel")
+# The smallest first.
 INSIGHT_ROLLUPS: Final = (
     InsightRollup("insights_by_program", (), tuple(Grain)),
-    InsightRollup("insights_by_post", ("post_id",), (Grain.YEAR, Grain.MONTH)),
+    InsightRollup("insights_by_post", ("post_id",), (Grain.YEAR, Grain.MONTH), OWNERS),
 )
 
 
@@ -63,6 +73,8 @@ async def roll_up(connection: "Connection", limit: int) -> int:
     """Moves up to `limit` deltas; returns how many."""
     await connection.execute(_SQL["stage"])
     taken = int((await connection.execute(_SQL["take"], limit)).rsplit(" ", 1)[1])
+    if taken:
+        await connection.execute(_SQL["hold_posts"])
     for rollup in INSIGHT_ROLLUPS if taken else ():
         await connection.execute(rollup.sql("add"), list(rollup.grains))
     return taken
@@ -71,6 +83,7 @@ async def roll_up(connection: "Connection", limit: int) -> int:
 async def rebuild(connection: "Connection", program_id: ProgramId, zone: str) -> None:
     """In a transaction with one snapshot: what it sees of deltas is growth that it sees too."""
     await connection.execute(_SQL["drop_deltas"], program_id)
+    await connection.execute(_SQL["hold_all_posts"], program_id)
     for rollup in INSIGHT_ROLLUPS:
         await connection.execute(rollup.sql("drop"), program_id)
         await connection.execute(rollup.sql("fill"), program_id, list(rollup.grains), zone)
@@ -97,5 +110,5 @@ async def mismatches(connection: "Connection", program_id: ProgramId, zone: str,
 
 def insight_rollup_for(columns: Collection[str], grains: Collection[Grain]) -> InsightRollup | None:
     """The smallest that has all columns and one of the grains; None: only the growth itself has them."""
-    fitting = (r for r in INSIGHT_ROLLUPS if set(columns) <= set(r.dimensions) and set(grains) & set(r.grains))
+    fitting = (r for r in INSIGHT_ROLLUPS if set(columns) <= set(r.columns) and set(grains) & set(r.grains))
     return next(fitting, None)

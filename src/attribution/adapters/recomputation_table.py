@@ -14,7 +14,7 @@ from attribution.domain.conversions import ConversionStatus, net_minor
 from attribution.domain.ids import ConversionId, InfluencerId, ProgramId, RecomputationId
 from attribution.domain.instants import to_us
 
-from .credit_entries import CHANNELS
+from .credit_entries import CHANNELS, DEVICES
 from .credit_facts import Visitors
 from .credit_table import Binding, CreditSession
 from .postgres import Database, Row
@@ -255,11 +255,12 @@ def _conversion(recomputation: Recomputation, bound_at_us: int, row: Row) -> Sto
 
 def _touches(rows: Iterable[Row]) -> dict[ConversionId, list[Touch]]:
     touches: dict[ConversionId, list[Touch]] = {}
-    for conversion_id, uuid, link_id, influencer_id, campaign_id, post_id, channel, is_bot in rows:
+    for conversion_id, uuid, link_id, influencer_id, campaign_id, post_id, channel, is_bot, country, device in rows:
         click_id = uuid.bytes
         touch = Touch(
-            clicked_at_us(click_id), click_id, link_id, influencer_id, campaign_id, post_id, CHANNELS[channel], is_bot
-        )
+            clicked_at_us(click_id), click_id, link_id, influencer_id, campaign_id, post_id, CHANNELS[channel],
+            is_bot, country=country, device=DEVICES[device],
+        )  # fmt: skip
         touches.setdefault(conversion_id, []).append(touch)
     return touches
 

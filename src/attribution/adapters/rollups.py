@@ -91,8 +91,9 @@ class Rollups:
             if taken:
                 await _add(connection)
             taken += await credit_rollups.roll_up(connection, limit)
-            taken += await insight_rollups.roll_up(connection, limit)
-            return taken + await customer_values.roll_up(connection, limit)
+            taken += await customer_values.roll_up(connection, limit)
+            # The last, as it holds posts until the end, and who tells insights of them waits.
+            return taken + await insight_rollups.roll_up(connection, limit)
 
     async def outdated(self) -> list[ProgramId]:
         """Programmes whose rollups are of another time zone, or were never made."""
@@ -117,8 +118,8 @@ class Rollups:
             await connection.execute(_SQL["drop_sketches"], program_id)
             await connection.execute(_SQL["mark_all_unsketched"], program_id)
             await credit_rollups.rebuild(connection, program_id, zone)
-            await insight_rollups.rebuild(connection, program_id, zone)
             await customer_values.rebuild(connection, program_id)
+            await insight_rollups.rebuild(connection, program_id, zone)
             return True
 
     async def mismatches(self, program_id: ProgramId, limit: int) -> list[Mismatch]:

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from attribution.domain.measures import By, Dimension
+from attribution.domain.measures import By
 from attribution.domain.periods import Cover, Span, cover, first_day_from
 
 from .credit_rollups import CreditRollup, credit_rollup_for
-from .insight_rollups import InsightRollup, insight_rollup_for
+from .insight_rollups import OWNERS, InsightRollup, insight_rollup_for
 from .rollups import Rollup, rollup_for
 from .stats_composer import SQL, Composer, Statement, columns_of, grains_within, plain, selected
 from .stats_question import Question
-from .stats_sources import AUDIENCE, CLICKS, COSTS, CREDITS, INSIGHTS, Source
+from .stats_sources import CLICKS, COSTS, CREDITS, INSIGHTS, SUBS, Source
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class FactsComposer(Composer):
             SQL["credit_rows"].format(
                 entries=self._entries(),
                 at=SQL["at_touch" if asked.by is By.CLICK else "at_conversion"],
-                touches=SQL["touches"] if set(AUDIENCE) & set(asked.dimensions) else "",
+                touches=SQL["touches"] if set(SUBS) & set(asked.dimensions) else "",
                 columns=selected(CREDITS, asked.dimensions),
                 program=self.value(asked.program_id, "bigint"),
                 start=self.value(span.start, "timestamptz"),
@@ -105,52 +105,35 @@ class FactsComposer(Composer):
     def _insights(self) -> str:
         asked = self.question
         metrics = [name for name in INSIGHTS.sums if name in asked.sums]
-        owned = bool(columns_of(INSIGHTS.columns, asked.dimensions))
+        columns = columns_of(INSIGHTS.columns, asked.dimensions)
         usable = grains_within(asked.dimensions) if self.rolled_up else set()
-        rollup = insight_rollup_for(["post_id"] if owned else [], usable)
+        rollup = insight_rollup_for(columns, usable)
         found = cover(asked.start, asked.stop, asked.zone, usable & set(rollup.grains) if rollup else ())
-        summed = ("post_id", *metrics) if owned else metrics
         return self.fill(
             "insights",
             INSIGHTS,
-            facts=self._insight_facts(rollup, found, "".join(f", {name}" for name in summed)),
-            owners=SQL["owners"].format(program=self.value(asked.program_id, "bigint")) if owned else "",
-            growth="".join(f", {name}" for name in metrics),
+            facts=self._insight_facts(rollup, found, [*columns, *metrics]),
             asked=", ".join(metrics),
             grown=", ".join(f"sum({name}) AS {name}" for name in metrics),
         )
 
-    def _insight_facts(self, rollup: InsightRollup | None, found: Cover, columns: str) -> str:
-        program, which = self.value(self.question.program_id, "bigint"), self._which_posts()
+    def _insight_facts(self, rollup: InsightRollup | None, found: Cover, columns: Sequence[str]) -> str:
+        common = {
+            "columns": "".join(f", {name}" for name in columns),
+            "program": self.value(self.question.program_id, "bigint"),
+            "owners": SQL["owners"] if set(columns) & set(OWNERS) else "",
+        }
         spans = found.edges if found.edges or found.pieces else (Span(self.question.start, self.question.stop),)
         parts = [
             SQL["insight_rows"].format(
-                columns=columns,
-                program=program,
-                start=self.value(span.start, "timestamptz"),
-                stop=self.value(span.stop, "timestamptz"),
-                which=which,
+                start=self.value(span.start, "timestamptz"), stop=self.value(span.stop, "timestamptz"), **common
             )
             for span in spans
         ]
         if rollup is not None and found.pieces:
-            rolled_up, pieces = SQL["insights_rolled_up"], self.pieces(found)
-            parts.append(
-                rolled_up.format(rollup=rollup.table, columns=columns, program=program, pieces=pieces, which=which)
-            )
+            pieces = self.pieces(found)
+            parts.append(SQL["insights_rolled_up"].format(rollup=rollup.table, pieces=pieces, **common))
         return " UNION ALL ".join(parts)
-
-    def _which_posts(self) -> str:
-        """Few of them are looked up; the filters are applied to their facts anyway."""
-        asked = self.question
-        owners = INSIGHTS.columns.keys() - {Dimension.CONTENT_TYPE}
-        filters = [self.filter(name, INSIGHTS) for name in asked.filters if name in owners]
-        if asked.bound is not None and asked.bound.dimension in owners:
-            filters.append(self.bounded(asked.bound, INSIGHTS))
-        if not filters:
-            return ""
-        program = self.value(asked.program_id, "bigint")
-        return SQL["which_posts"].format(program=program, filters=" AND ".join(filters))
 
     def _costs(self) -> str:
         return self.fill("costs", COSTS, facts=self._cost_facts())

@@ -15,25 +15,53 @@ from .stats_question import NONE, Bound, Order, Question
 from .stats_sources import SOURCES, Source
 
 Sums = dict[Sum, Decimal | int]
+Key = tuple[Any, ...]
+"""Of a group: its labels."""
 
 
 @dataclass(frozen=True, slots=True)
-class StatsRow:
-    """`dimensions`: all that were grouped by. Months to hours are the instants where they begin, all others text."""
+class Groups:
+    """So many groups by the column. `labels`: months to hours the instants where they begin, all others text."""
 
-    dimensions: dict[Dimension, Any]
-    sums: Sums
+    size: int
+    labels: dict[Dimension, Sequence[Any]]
+    sums: dict[Sum, Sequence[Decimal | int]]
+
+    @property
+    def keys(self) -> list[Key]:
+        return list(zip(*self.labels.values(), strict=True)) if self.labels else [()] * self.size
+
+    @property
+    def last(self) -> Sums:
+        """Those of the last group."""
+        return {name: column[-1] for name, column in self.sums.items()}
+
+    def picked(self, places: Sequence[int]) -> "Groups":
+        return Groups(
+            len(places),
+            {name: [column[place] for place in places] for name, column in self.labels.items()},
+            {name: [column[place] for place in places] for name, column in self.sums.items()},
+        )
 
 
 def first_reading(question: Question) -> Question | None:
-    """The part of the facts that may tell; None where there is no such part."""
+    """The part of the facts that may tell; None where there is no such part.
+
+    Ordered by a dimension, the last group of the page tells, and is the only one that is read.
+    """
     asked = [source for source in SOURCES if question.asks(source)]
     if question.limit is None or question.buckets or not question.group_by or len(asked) == 1:
         return None
     sums = _ordering(question, asked)
     if not sums or all(sums & set(source.sums) for source in asked):
         return None
-    return replace(question, sums=sums, limit=question.offset + question.limit, offset=0)
+    end = question.offset + question.limit
+    limit, offset = (end, 0) if _by_sums(question) else (1, end - 1)
+    return replace(question, sums=sums, limit=limit, offset=offset)
+
+
+def _by_sums(question: Question) -> bool:
+    return question.order is not None and question.order.dimension is None
 
 
 def _ordering(question: Question, asked: Sequence[Source]) -> set[Sum]:
@@ -55,15 +83,15 @@ def _leading(question: Question) -> tuple[Dimension, bool]:
     return order.dimension, order.descending
 
 
-def on_page(question: Question, first: Question, rows: Sequence[StatsRow]) -> Question | None:
-    """For the groups of the page, and perhaps a few more. `rows`: of the first reading; None: they do not tell."""
-    if len(rows) != first.limit:
+def on_page(question: Question, first: Question, groups: Groups) -> Question | None:
+    """For the groups of the page, and perhaps a few more. `groups`: of the first reading; None: they do not tell."""
+    if groups.size != first.limit:
         return None
     order = question.order
     if order is not None and order.dimension is None:
-        return narrowed(question, rows) if _is_ahead(order, rows[-1].sums, question.gross_margin) else None
+        return narrowed(question, groups) if _is_ahead(order, groups.last, question.gross_margin) else None
     dimension, descending = _leading(question)
-    [last] = values_of(dimension, rows[-1:])
+    last = values_of(dimension, groups)[-1]
     return None if last == NONE else replace(question, bound=Bound(dimension, last, descending))
 
 
@@ -79,13 +107,13 @@ def _added(terms: Sequence[Term], sums: Sums, gross_margin: Decimal) -> Decimal 
     return sum(term.sign * sums[term.sum] * (gross_margin if term.times_margin else 1) for term in terms)
 
 
-def narrowed(question: Question, rows: Sequence[StatsRow]) -> Question:
-    """To the groups of these rows, and perhaps a few more."""
-    wanted = {name: values_of(name, rows) for name in question.group_by}
+def narrowed(question: Question, groups: Groups) -> Question:
+    """To these groups, and perhaps a few more."""
+    wanted = {name: values_of(name, groups) for name in question.group_by}
     return replace(question, filters={**question.filters, **wanted})
 
 
-def values_of(name: Dimension, rows: Sequence[StatsRow]) -> list[Any]:
+def values_of(name: Dimension, groups: Groups) -> list[Any]:
     """As a filter has them."""
-    values = dict.fromkeys(row.dimensions[name] for row in rows)
+    values = dict.fromkeys(groups.labels[name])
     return [NONE if value is None else int(value) if name in IDS else value for value in values]

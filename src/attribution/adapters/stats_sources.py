@@ -27,15 +27,13 @@ def _of(prefix: str, *dimensions: Dimension) -> Mapping[Dimension, str]:
 
 
 _PLACES = (Dimension.INFLUENCER, Dimension.CAMPAIGN, Dimension.POST, Dimension.CHANNEL)
-AUDIENCE: Final = (
-    Dimension.COUNTRY, Dimension.DEVICE,
-    Dimension.SUB1, Dimension.SUB2, Dimension.SUB3, Dimension.SUB4, Dimension.SUB5,
-)  # fmt: skip
+_AUDIENCE: Final = (Dimension.COUNTRY, Dimension.DEVICE)
+SUBS: Final = (Dimension.SUB1, Dimension.SUB2, Dimension.SUB3, Dimension.SUB4, Dimension.SUB5)
 
 CLICKS: Final = Source(
     "clicks",
     (Sum.CLICKS, Sum.BOT_CLICKS),
-    {**_of("", *_PLACES, Dimension.LINK, *AUDIENCE), Dimension.CONTENT_TYPE: "post_id"},
+    {**_of("", *_PLACES, Dimension.LINK, *_AUDIENCE, *SUBS), Dimension.CONTENT_TYPE: "post_id"},
 )
 CREDITS: Final = Source(
     "credits",
@@ -43,8 +41,8 @@ CREDITS: Final = Source(
         Sum.CONVERSIONS, Sum.ORDERS, Sum.LEADS, Sum.NEW_CUSTOMERS, Sum.GROSS, Sum.NET, Sum.DISCOUNT, Sum.COMMISSION,
     ),
     {
-        **_of("e.", *_PLACES, Dimension.LINK, Dimension.CODE),
-        **_of("k.", *AUDIENCE),
+        **_of("e.", *_PLACES, Dimension.LINK, Dimension.CODE, *_AUDIENCE),
+        **_of("k.", *SUBS),
         Dimension.CONTENT_TYPE: "e.post_id",
         Dimension.CONVERSION_TYPE: "e.type",
         Dimension.NEW_OR_RETURNING: "e.new_customer",
@@ -54,7 +52,7 @@ CREDITS: Final = Source(
 INSIGHTS: Final = Source(
     "insights",
     tuple(Sum(metric) for metric in METRICS),
-    {**_of("o.", *_PLACES), Dimension.CONTENT_TYPE: "o.post_id"},
+    {**_of("", *_PLACES), Dimension.CONTENT_TYPE: "post_id"},
 )
 MONEY: Final = (Sum.GROSS, Sum.NET, Sum.DISCOUNT, Sum.COMMISSION)
 """Of credits: what is exchanged into the programme's currency."""

@@ -1,7 +1,7 @@
 """Reads sums of facts: from rollups, and from rows where those do not reach."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +21,7 @@ from .postgres import Database, Row
 from .statements import statements
 from .stats_composer import Statement
 from .stats_facts import foreign_costs_statement, missing_rate_statement
-from .stats_pages import StatsRow, first_reading, narrowed, on_page
+from .stats_pages import Groups, Key, first_reading, narrowed, on_page
 from .stats_question import Question, Rates, whole
 from .stats_sources import COSTS, MONEY
 from .stats_sql import page_statement, page_with_totals_statement, summed_statement
@@ -35,12 +35,13 @@ from .stats_visitors import (
 from .visitor_sketches import estimate
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from .postgres import Connection
 
 _SQL = statements("stats")
 EXACT_VISITORS_CLICKS: Final = 200_000
 """Over periods of so many clicks of humans, visitors are counted one by one."""
-Group = tuple[Any, ...]
 
 
 class Compose(Protocol):
@@ -81,31 +82,30 @@ class StatsFacts:
         stop = question.stop if question.by is By.CONVERSION else FOREVER
         await judge_again(self._connection, judge, model, question.program_id, start, stop)
 
-    async def rows(self, question: Question) -> list[StatsRow]:
+    async def groups(self, question: Question) -> Groups:
         """Raises `MissingRateError` for a conversion or a cost in a currency that has no rate on its day."""
-        rows = await self._page(question, await self._rates(question))
+        groups = await self._page(question, await self._rates(question))
         if Sum.UNIQUE_VISITORS in question.sums:
-            await self._count_visitors(question, rows)
-        return rows
+            await self._count_visitors(question, groups)
+        return groups
 
-    async def page(self, question: Question) -> tuple[list[StatsRow], StatsRow]:
-        """Rows, and the totals over all rows whatever the page. Raises as `rows` does."""
+    async def page(self, question: Question) -> tuple[Groups, Groups]:
+        """And the totals over all groups whatever the page, as the only one. Raises as `groups` does."""
         rates = await self._rates(question)
         first = first_reading(question)
-        rows = await self._page(first, rates) if first else []
-        on_it = on_page(question, first, rows) if first else None
+        on_it = on_page(question, first, await self._page(first, rates)) if first else None
         if on_it is None:
-            rows, total = await self._page_with_totals(question, rates)
+            groups, total = await self._page_with_totals(question, rates)
         else:
-            rows = await self._page(on_it, rates)
-            [total] = await self._summed(whole(question), rates)
+            groups = await self._page(on_it, rates)
+            total = await self._summed(whole(question), rates)
         if Sum.UNIQUE_VISITORS in question.sums:
-            await self._count_visitors(narrowed(question, rows), rows)
-            await self._count_visitors(whole(question), [total])
-        return rows, total
+            await self._count_visitors(narrowed(question, groups), groups)
+            await self._count_visitors(whole(question), total)
+        return groups, total
 
     async def over(self, question: Question, wrap: Callable[[Statement], Statement]) -> list[Row]:
-        """Of a statement made round the one that sums; it has no visitors. Raises as `rows` does."""
+        """Of a statement made round the one that sums; it has no visitors. Raises as `groups` does."""
         return await self._fetch(wrap(self._composed(summed_statement, question, await self._rates(question))))
 
     async def _check_rates(self, question: Question) -> None:
@@ -115,17 +115,16 @@ class StatsFacts:
     def _composed(self, compose: Compose, question: Question, rates: Rates) -> Statement:
         return compose(question, rolled_up=self._is_rolled_up(question), rates=rates)
 
-    async def _page(self, question: Question, rates: Rates) -> list[StatsRow]:
-        return _rows(await self._fetch(self._composed(page_statement, question, rates)), question)
+    async def _page(self, question: Question, rates: Rates) -> Groups:
+        return _groups(await self._fetch(self._composed(page_statement, question, rates)), question)
 
-    async def _summed(self, question: Question, rates: Rates) -> list[StatsRow]:
-        return _rows(await self._fetch(self._composed(summed_statement, question, rates)), question)
+    async def _summed(self, question: Question, rates: Rates) -> Groups:
+        return _groups(await self._fetch(self._composed(summed_statement, question, rates)), question)
 
-    async def _page_with_totals(self, question: Question, rates: Rates) -> tuple[list[StatsRow], StatsRow]:
+    async def _page_with_totals(self, question: Question, rates: Rates) -> tuple[Groups, Groups]:
         found = await self._fetch(self._composed(page_with_totals_statement, question, rates))
-        rows = _rows([row for row in found if not row["is_total"]], question)
-        [total] = _rows([row for row in found if row["is_total"]], whole(question))
-        return rows, total
+        groups = _groups([row for row in found if not row["is_total"]], question)
+        return groups, _groups([row for row in found if row["is_total"]], whole(question))
 
     def _is_rolled_up(self, question: Question) -> bool:
         return self._rolled_up_in == question.zone.key
@@ -147,7 +146,7 @@ class StatsFacts:
             for base, day in sorted((row["currency"], row["day"]) for row in foreign)
         }
 
-    async def _count_visitors(self, question: Question, rows: Iterable[StatsRow]) -> None:
+    async def _count_visitors(self, question: Question, groups: Groups) -> None:
         is_large = self._is_rolled_up(question) and await self._is_large(question)
         plan = sketch_plan(question) if is_large else None
         if plan is None:
@@ -155,8 +154,7 @@ class StatsFacts:
         else:
             visitors = await self._estimated_visitors(question, plan)
             self.visitors_are_estimated = True
-        for row in rows:
-            row.sums[Sum.UNIQUE_VISITORS] = visitors.get(tuple(row.dimensions.values()), 0)
+        groups.sums[Sum.UNIQUE_VISITORS] = [visitors.get(key, 0) for key in groups.keys]
 
     async def _is_large(self, question: Question) -> bool:
         """Whether more clicks than are counted one by one lie in the period, whatever the filters."""
@@ -167,18 +165,17 @@ class StatsFacts:
             self._clicks[span] = row[Sum.CLICKS]
         return self._clicks[span] > EXACT_VISITORS_CLICKS
 
-    async def _exact_visitors(self, question: Question) -> dict[Group, int]:
-        rows = await self._fetch(visitors_statement(question))
-        return {_group(row, question): row["unique_visitors"] for row in rows}
+    async def _exact_visitors(self, question: Question) -> dict[Key, int]:
+        return _by_group(await self._fetch(visitors_statement(question)), question, "unique_visitors")
 
-    async def _estimated_visitors(self, question: Question, plan: SketchPlan) -> dict[Group, int]:
+    async def _estimated_visitors(self, question: Question, plan: SketchPlan) -> dict[Key, int]:
         others = await self._fetch(other_visitors_statement(question, plan))
-        visitors = {_group(row, question): row["visitors"] for row in others if row["visitors"]}
+        visitors = _by_group([row for row in others if row["visitors"]], question, "visitors")
         rows = await self._fetch(sketched_visitors_statement(question, plan, beside=bool(visitors)))
-        counted = {_group(row, question): row["visitors"] for row in rows if not row["sketches"]}
-        sketches = {_group(row, question): row["sketches"] for row in rows if row["sketches"]}
+        counted = _by_group([row for row in rows if not row["sketches"]], question, "visitors")
+        sketches = _by_group([row for row in rows if row["sketches"]], question, "sketches")
 
-        def estimated() -> dict[Group, int]:
+        def estimated() -> dict[Key, int]:
             groups = sketches.keys() | visitors.keys()
             return {group: estimate(sketches.get(group, ()), visitors.get(group, ())) for group in groups}
 
@@ -189,18 +186,22 @@ class StatsFacts:
         return await self._connection.fetch(statement.sql, *statement.values)
 
 
-def _rows(rows: Iterable[Row], question: Question) -> list[StatsRow]:
-    added = question.added
-    found = [StatsRow(_labels(row, question.group_by), {name: row[name] for name in added}) for row in rows]
-    if Sum.COSTS in added:
-        for row in found:  # whole minor units, though they may be too many for any integer of the database
-            row.sums[Sum.COSTS] = int(row.sums[Sum.COSTS])
-    return found
+def _groups(rows: Sequence[Row], question: Question) -> Groups:
+    names = (*question.group_by, *question.added)
+    columns = dict(zip(names, list(zip(*rows, strict=True))[-len(names) :] or [()] * len(names), strict=True))
+    sums: dict[Sum, Sequence[Decimal | int]] = {name: columns[name] for name in question.added}
+    if Sum.COSTS in sums:  # whole minor units, though they may be too many for any integer of the database
+        sums[Sum.COSTS] = list(map(int, sums[Sum.COSTS]))
+    return Groups(len(rows), {name: _labels(name, columns[name]) for name in question.group_by}, sums)
 
 
-def _group(row: Row, question: Question) -> Group:
-    return tuple(_labels(row, question.group_by).values())
+def _by_group(rows: Sequence[Row], question: Question, value: str) -> dict[Key, Any]:
+    """The labels are the first columns."""
+    columns = zip(*rows, strict=True)
+    labels = [_labels(name, column) for name, column in zip(question.group_by, columns, strict=False)]
+    keys = zip(*labels, strict=True) if labels else [()]
+    return dict(zip(keys, (row[value] for row in rows), strict=True)) if rows else {}
 
 
-def _labels(row: Row, group_by: Sequence[Dimension]) -> dict[Dimension, Any]:
-    return {name: str(row[name]) if name in IDS and row[name] is not None else row[name] for name in group_by}
+def _labels(dimension: Dimension, column: Sequence[Any]) -> Sequence[Any]:
+    return [None if value is None else str(value) for value in column] if dimension in IDS else column

@@ -1,11 +1,14 @@
 """The statements that count distinct visitors: from sketches, and from the rows that are not in one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from attribution.domain.measures import Dimension
 from attribution.domain.periods import Cover, cover
 
-from .stats_composer import Composer, Statement, columns_of, grains_within
-from .stats_question import Question
+from .stats_composer import Composer, Statement, columns_of, grains_within, type_of
+from .stats_question import NONE, Question
 from .stats_sources import CLICKS
 from .visitor_sketches import NOTHING, SKETCH_KINDS, SketchKind
 
@@ -32,16 +35,31 @@ class _VisitorsComposer(Composer):
             pieces=self.pieces(plan.cover),
             kind=self.value(plan.kind.name, "text"),
             kept="".join(f"nullif(s.{name}, {NOTHING[name]!r}) AS {name}, " for name in plan.kind.columns),
+            which="".join(f" AND {condition}" for condition in self._kept_filters(plan.kind)),
             labels="".join(f"{name}, " for name in asked.group_by),
             parted=f"PARTITION BY {', '.join(groups)}" if groups else "",
             beside=self.value(beside, "boolean"),
         )
+
+    def _kept_filters(self, kind: SketchKind) -> list[str]:
+        """Of the columns as they are kept, for which there is an index."""
+        asked = self.question.filters
+        columns = {name: CLICKS.columns.get(name) for name in asked if name is not Dimension.CONTENT_TYPE}
+        return [
+            f"s.{column} = ANY({self.value(_kept(column, asked[name]), f'{type_of(name)}[]')})"
+            for name, column in columns.items()
+            if column in kind.columns
+        ]
 
     def other_visitors(self, plan: SketchPlan) -> str:
         edges = plan.cover.edges
         starts = self.value([edge.start for edge in edges], "timestamptz[]")
         stops = self.value([edge.stop for edge in edges], "timestamptz[]")
         return self.fill("other_visitors", CLICKS, pieces=self.pieces(plan.cover), starts=starts, stops=stops)
+
+
+def _kept(column: str, values: Sequence[Any]) -> list[Any]:
+    return [NOTHING[column] if value == NONE else value for value in values]
 
 
 def visitors_statement(question: Question) -> Statement:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
-from .clicks import Channel
+from .clicks import Channel, Device
 from .codes import Code, CodeBook, CodePolicy, code_key
 from .ids import CampaignId, ClickId, InfluencerId, LinkId, PostId
 from .models import weights
@@ -87,6 +87,8 @@ class Touch(NamedTuple):
     channel: Channel | None = None
     is_bot: bool = False
     stored: bool = True
+    country: str | None = None
+    device: Device | None = None
 
 
 class ConversionFacts(NamedTuple):
@@ -133,6 +135,8 @@ class Credit(NamedTuple):
     post_id: PostId | None = None
     link_id: LinkId | None = None
     click_id: ClickId | None = None
+    country: str | None = None
+    device: Device | None = None
     code: str | None = None
     occurred_at_us: int = 0
     type: str = ""
@@ -311,6 +315,7 @@ def _credit(origin: JudgedTouch | JudgedCode | None, units: int, gross: int, net
         return Credit(
             Via.CLICK, units, gross, net, discount,
             touch.influencer_id, touch.campaign_id, touch.channel, touch.post_id, touch.link_id, touch.click_id,
+            touch.country, touch.device,
         )  # fmt: skip
     if origin is not None and origin.code is not None:
         code = origin.code

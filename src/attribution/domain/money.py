@@ -82,6 +82,15 @@ def from_minor(minor: int, currency: str) -> str:
     return f"{text[:-digits]}.{text[-digits:]}"
 
 
+def from_minors(amounts: Sequence[int], currency: str) -> list[str]:
+    """`from_minor` of each: an answer has thousands."""
+    digits = exponent(currency)
+    if not digits or min(amounts, default=0) < 0:
+        return [from_minor(minor, currency) for minor in amounts]
+    form, unit = f"%d.%0{digits}d", 10**digits
+    return [form % divmod(minor, unit) for minor in amounts]
+
+
 def split(total: int, weights: Sequence[Fraction]) -> list[int]:
     """Parts of `total` in proportion to `weights` (which sum to 1) by largest remainder, ties to the earlier.
 

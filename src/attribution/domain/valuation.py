@@ -83,7 +83,7 @@ def _valued(
 ) -> Credit:
     # Not `_replace`, which takes several times as long.
     return Credit(
-        *credit[:12], facts.occurred_at_us, terms.type, terms.new_customer, credit.weight_units if counts else 0,
+        *credit[:14], facts.occurred_at_us, terms.type, terms.new_customer, credit.weight_units if counts else 0,
         gross, net, discount,
     )  # fmt: skip
 

@@ -1,24 +1,25 @@
-"""Rows beside those of the period before."""
+"""Groups beside those of the period before."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from attribution.adapters.stats_pages import StatsRow, Sums, values_of
+from attribution.adapters.stats_pages import Groups, Key, values_of
 from attribution.adapters.stats_question import NONE, Question
 from attribution.adapters.stats_table import StatsFacts
 from attribution.domain.measures import GRAINS, Dimension
 from attribution.domain.periods import Span
 from attribution.domain.series import Shift
 
-from .metrics import ratio
+from .metrics import Columns, Value, ratio
 
-_Key = tuple[Any, ...]
+Table = Mapping[str, Sequence[Any]]
+"""An answer's rows by the column."""
 
 
 class PeriodBefore:
-    """Reads what the rows of an answer were in the period before; a bucket of time is compared by its number."""
+    """Reads what the groups of an answer were in the period before; a bucket of time is compared by its number."""
 
     def __init__(self, question: Question, before: Span) -> None:
         self._shift = Shift(Span(question.start, question.stop), before, question.zone)
@@ -34,20 +35,20 @@ class PeriodBefore:
             offset=0,
         )
 
-    async def sums(self, facts: StatsFacts, rows: Sequence[StatsRow]) -> list[Sums]:
-        """Of each of these rows."""
+    async def sums(self, facts: StatsFacts, groups: Groups) -> Columns:
+        """Of each of these groups."""
         asked = self._question
-        wanted = {name: self._shifted(name, values_of(name, rows)) for name in asked.group_by}
-        found = await facts.rows(replace(asked, filters={**asked.filters, **wanted}))
-        sums = {tuple(row.dimensions.values()): row.sums for row in found}
-        return [sums.get(self._key(row), dict.fromkeys(asked.sums, 0)) for row in rows]
+        wanted = {name: self._shifted(name, values_of(name, groups)) for name in asked.group_by}
+        found = await facts.groups(replace(asked, filters={**asked.filters, **wanted}))
+        place = {key: number for number, key in enumerate(found.keys)}
+        places = [place.get(self._key(asked.group_by, key)) for key in groups.keys]
+        return {name: [0 if at is None else column[at] for at in places] for name, column in found.sums.items()}
 
-    async def totals(self, facts: StatsFacts) -> Sums:
-        [total] = await facts.rows(replace(self._question, group_by=()))
-        return total.sums
+    async def totals(self, facts: StatsFacts) -> Columns:
+        return (await facts.groups(replace(self._question, group_by=()))).sums
 
-    def _key(self, row: StatsRow) -> _Key:
-        return tuple(self._back(name, value) for name, value in row.dimensions.items())
+    def _key(self, group_by: Sequence[Dimension], key: Key) -> Key:
+        return tuple(map(self._back, group_by, key))
 
     def _back(self, name: Dimension, value: Any) -> Any:
         """`NONE`, which no row has, for a bucket that the period before does not have."""
@@ -64,13 +65,17 @@ class PeriodBefore:
         ]
 
 
-def compared(measured: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """`change`: (now - before) / before of the values shown; null where there is no value, or it was 0."""
-    change = {name: _change(value, before[name]) for name, value in measured.items()}
-    return {**measured, "previous": before, "change": change}
+def compared(now: Table, before: Table) -> Table:
+    """`change`: (now - before) / before of the metrics shown; null where there is no value, or it was 0."""
+    change = {name: list(map(_change, now[name], column)) for name, column in before.items()}
+    return {**now, "previous": rows_of(before), "change": rows_of(change)}
 
 
-def _change(now: float | str | None, before: float | str | None) -> str | None:
+def rows_of(table: Table) -> list[dict[str, Any]]:
+    return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+
+
+def _change(now: Value, before: Value) -> str | None:
     if now is None or before is None:
         return None
     if isinstance(now, int) and isinstance(before, int):

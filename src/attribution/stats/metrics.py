@@ -8,11 +8,13 @@ from operator import add
 from typing import Any, Final
 
 from attribution.domain.measures import Sum, Term
-from attribution.domain.money import exponent, from_minor
+from attribution.domain.money import exponent, from_minors
 
-_RATIOS = Context(prec=12)
+_divide = Context(prec=12).divide
 _RATIO_DIGITS = 6
 """Significant digits that a ratio has at least."""
+_LONG = len("-0.00000") + _RATIO_DIGITS
+"""As many characters have as many digits: str() writes what is smaller with an exponent."""
 _NOUGHT = "0.00000"
 
 
@@ -52,7 +54,7 @@ class Metric:
             return list(map(ratio, numerators, [value * parts for value in denominators]))
         if self.unit is Unit.COUNT:
             return [value if isinstance(value, int) else _count(value) for value in numerators]
-        return [from_minor(int(value), currency) for value in numerators]
+        return [*from_minors(list(map(int, numerators)), currency)]
 
 
 def _added(terms: Sequence[Term], columns: Columns, gross_margin: Decimal) -> Sequence[Decimal | int]:
@@ -78,10 +80,11 @@ def ratio(numerator: Decimal | int, denominator: Decimal | int) -> str | None:
         return None
     if not numerator:
         return _NOUGHT
-    quotient = _RATIOS.divide(numerator, denominator).normalize()
-    text = str(quotient)
+    text = str(_divide(numerator, denominator).normalize())
     if "E" in text:
-        text = f"{quotient:f}"
+        text = f"{Decimal(text):f}"
+    elif len(text) >= _LONG:
+        return text
     if len(text.strip("-0.")) > _RATIO_DIGITS:
         return text
     missing = _RATIO_DIGITS - len(text.replace(".", "").strip("-0"))

@@ -1,7 +1,7 @@
 """What a brand asks of its programme, and the answer in the contract's shape."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +9,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from attribution.adapters.judged_credits import Judge
-from attribution.adapters.stats_pages import StatsRow, Sums
+from attribution.adapters.stats_pages import Groups
 from attribution.adapters.stats_question import Order, Question
 from attribution.adapters.stats_sources import CREDITS
 from attribution.adapters.stats_table import StatsFacts, StatsTable
@@ -21,8 +21,8 @@ from attribution.domain.programs import Program
 from attribution.domain.series import BUCKETS_MAX, buckets_of, has_too_many, period_before
 from attribution.errors import FieldError, InvalidInputError
 
-from .comparison import PeriodBefore, compared
-from .metrics import METRICS, explained
+from .comparison import PeriodBefore, Table, compared, rows_of
+from .metrics import METRICS, Columns, explained
 
 RECORDED: Final = "recorded"
 """As the answer's model: each credit as its rule gave it."""
@@ -65,17 +65,14 @@ class Stats:
         before = _before(question) if query.compare else None
         async with self._facts(query, question, before) as facts:
             found, total = await facts.page(question)
-            rows, more = _page(query, question, found)
-            measured = _measuring(query, program)
-            table = measured([row.sums for row in rows])
-            [totals] = measured([total.sums])
+            groups, more = _page(query, question, found)
+            zone = question.zone
+            table: Table = _shown(groups, zone) | _measured(query, program, groups.sums)
+            totals: Table = _measured(query, program, total.sums)
             if before is not None:
                 earlier = PeriodBefore(question, before)
-                then = measured(await earlier.sums(facts, rows))
-                table = list(map(compared, table, then))
-                [before_all] = measured([await earlier.totals(facts)])
-                totals = compared(totals, before_all)
-        zone = question.zone
+                table = compared(table, _measured(query, program, await earlier.sums(facts, groups)))
+                totals = compared(totals, _measured(query, program, await earlier.totals(facts)))
         return {
             "from": query.start.astimezone(zone),
             "to": query.end.astimezone(zone),
@@ -85,8 +82,8 @@ class Stats:
             "model": query.model or RECORDED,
             "by": query.by.value,
             "as_of": facts.as_of,
-            "rows": [_labelled(row, zone) | values for row, values in zip(rows, table, strict=True)],
-            "totals": totals,
+            "rows": rows_of(table),
+            "totals": rows_of(totals)[0],
             "definitions": {name: METRICS[name].formula for name in query.metrics},
             "metrics": {name: explained(name) for name in query.metrics},
             "estimated": {"unique_visitors": {"standard_error": str(STANDARD_ERROR)}}
@@ -182,35 +179,35 @@ def _order(query: StatsQuery) -> Order | None:
     return Order(Dimension(query.sort), descending=query.descending)
 
 
-def _page(query: StatsQuery, question: Question, rows: Sequence[StatsRow]) -> tuple[Sequence[StatsRow], bool]:
+def _page(query: StatsQuery, question: Question, groups: Groups) -> tuple[Groups, bool]:
     """And whether there are more."""
+    places: Sequence[int] = range(groups.size)
     if question.limit is None:
-        rows = sorted(rows, key=lambda row: row.sums[Sum.UNIQUE_VISITORS], reverse=query.descending)[query.offset :]
-    return rows[: query.limit], len(rows) > query.limit
+        visitors = groups.sums[Sum.UNIQUE_VISITORS]
+        places = sorted(places, key=visitors.__getitem__, reverse=query.descending)[query.offset :]
+    return groups.picked(places[: query.limit]), len(places) > query.limit
 
 
-def _measuring(query: StatsQuery, program: Program) -> Callable[[Sequence[Sums]], list[dict[str, Any]]]:
-    """The metrics of rows."""
-    metrics = [METRICS[name] for name in query.metrics]
-    wanted = {term.sum for metric in metrics for term in (*metric.numerator, *metric.denominator)}
-
-    def measured(rows: Sequence[Sums]) -> list[dict[str, Any]]:
-        columns = {name: [sums[name] for sums in rows] for name in wanted}
-        values = [metric.values(columns, program.currency, program.gross_margin) for metric in metrics]
-        return [dict(zip(query.metrics, row, strict=True)) for row in zip(*values, strict=True)]
-
-    return measured
+def _measured(query: StatsQuery, program: Program, sums: Columns) -> dict[str, Sequence[Any]]:
+    """The metrics, by the column."""
+    return {name: METRICS[name].values(sums, program.currency, program.gross_margin) for name in query.metrics}
 
 
 _FORMATS = {Dimension.MONTH: "%Y-%m", Dimension.WEEK: "%Y-%m-%d", Dimension.DAY: "%Y-%m-%d"}
 
 
-def _labelled(row: StatsRow, zone: ZoneInfo) -> dict[str, Any]:
-    return {str(name): _label(name, value, zone) for name, value in row.dimensions.items()}
+def _shown(groups: Groups, zone: ZoneInfo) -> dict[str, Sequence[Any]]:
+    """The labels, by the column. There are few moments among many groups."""
+    shown: dict[str, Sequence[Any]] = {}
+    for name, column in groups.labels.items():
+        if name in GRAINS:
+            moments = {at: None if at is None else _moment(name, at, zone) for at in set(column)}
+            shown[name.value] = [moments[at] for at in column]
+        else:
+            shown[name.value] = column
+    return shown
 
 
-def _label(dimension: Dimension, value: Any, zone: ZoneInfo) -> str | None:
-    if dimension not in GRAINS:
-        return value if value is None else str(value)
-    local: datetime = value.astimezone(zone)
+def _moment(dimension: Dimension, at: datetime, zone: ZoneInfo) -> str:
+    local = at.astimezone(zone)
     return local.strftime(_FORMATS[dimension]) if dimension in _FORMATS else local.isoformat()

@@ -130,7 +130,7 @@ SELECT w.conversion_id, w.click_id, w.clicked_at, l.link_id,
        CASE WHEN k.click_id IS NULL THEN l.post_id ELSE k.post_id END AS post_id,
        CASE WHEN k.click_id IS NULL THEN l.channel ELSE k.channel END AS channel,
        coalesce(k.is_bot, false) AS is_bot,
-       k.click_id IS NOT NULL AS stored
+       k.click_id IS NOT NULL AS stored, k.country, k.device
 FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::timestamptz[], $5::bigint[])
      AS w (program_id, conversion_id, click_id, clicked_at, link_id)
 JOIN links l ON l.program_id = w.program_id AND l.link_id = w.link_id
@@ -139,7 +139,7 @@ LEFT JOIN clicks k ON k.program_id = w.program_id AND k.clicked_at = w.clicked_a
 -- name: visitor_clicks
 -- All clicks of the visitors, from `since` to the conversion.
 SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
-       k.is_bot, true AS stored
+       k.is_bot, true AS stored, k.country, k.device
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[])
      AS w (program_id, conversion_id, visitor_id, occurred_at, since)
 CROSS JOIN LATERAL (
@@ -152,7 +152,7 @@ CROSS JOIN LATERAL (
 -- name: older_clicks
 -- What tells why there is no credit: of each visitor the newest touch, and the newest bot, before `since`.
 SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
-       k.is_bot, true AS stored
+       k.is_bot, true AS stored, k.country, k.device
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[])
      AS w (program_id, conversion_id, visitor_id, occurred_at, since)
 CROSS JOIN (VALUES (true), (false)) AS kind (is_bot)
@@ -168,7 +168,7 @@ CROSS JOIN LATERAL (
 -- name: all_clicks
 -- For an explanation: every click of the visitors, whatever its age; the newest `$6`, and how many there are.
 SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
-       k.is_bot, true AS stored, count(*) OVER () AS candidates
+       k.is_bot, true AS stored, k.country, k.device, count(*) OVER () AS candidates
 FROM (SELECT $1::bigint AS program_id, $2::bigint AS conversion_id, $3::text AS customer_id, $4::timestamptz AS occurred_at) w
 CROSS JOIN LATERAL visitors_named(w.program_id, w.conversion_id, w.customer_id, w.occurred_at) AS visitors (visitor_id)
 JOIN clicks k ON k.program_id = w.program_id AND k.visitor_id = visitors.visitor_id
@@ -179,23 +179,23 @@ LIMIT $5;
 -- By $3, or until now; what came to nothing is no credit.
 SELECT *
 FROM (
-    SELECT conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code, occurred_at, type,
-           new_customer, sum(weight) AS weight, sum(gross_minor)::bigint AS gross_minor,
+    SELECT conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, country, device, code,
+           occurred_at, type, new_customer, sum(weight) AS weight, sum(gross_minor)::bigint AS gross_minor,
            sum(net_minor)::bigint AS net_minor, sum(discount_minor)::bigint AS discount_minor, sum(counted) AS counted,
            sum(gross_value)::bigint AS gross_value, sum(net_value)::bigint AS net_value,
            sum(discount_value)::bigint AS discount_value, sum(commission)::bigint AS commission
     FROM credit_entries
     JOIN unnest($1::bigint[], $2::bigint[]) AS w (program_id, conversion_id) USING (program_id, conversion_id)
     WHERE $3::timestamptz IS NULL OR recorded_at <= $3
-    GROUP BY conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code, occurred_at,
-             type, new_customer
+    GROUP BY conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, country, device, code,
+             occurred_at, type, new_customer
 ) credit
 WHERE (weight, gross_minor, net_minor, discount_minor, counted, gross_value, net_value, discount_value, commission)
    <> (0, 0, 0, 0, 0, 0, 0, 0, 0);
 
 -- name: entries
-SELECT entry_id, recorded_at, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code, occurred_at,
-       type, new_customer, weight, gross_minor, net_minor, discount_minor, counted, gross_value, net_value,
+SELECT entry_id, recorded_at, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, country, device, code,
+       occurred_at, type, new_customer, weight, gross_minor, net_minor, discount_minor, counted, gross_value, net_value,
        discount_value, commission, recomputation_id
 FROM credit_entries
 WHERE program_id = $1 AND conversion_id = $2 AND entry_id > $3

@@ -99,7 +99,8 @@ WITH wanted AS MATERIALIZED (
         SELECT v.visitor_id FROM conversion_visitors v WHERE v.program_id = $1 AND v.conversion_id = o.conversion_id
     ) v
 )
-SELECT n.conversion_id, k.click_id, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot
+SELECT n.conversion_id, k.click_id, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot, k.country,
+       k.device
 FROM named n
 CROSS JOIN LATERAL (
     SELECT *

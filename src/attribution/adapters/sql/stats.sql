@@ -61,7 +61,7 @@ FROM (
         SELECT {kept} s.bucket AS at, s.sketch, s.visitors
         FROM {pieces}
         JOIN visitor_sketches s ON s.grain = piece.grain AND s.bucket >= piece.start AND s.bucket < piece.stop
-        WHERE s.program_id = {program} AND s.kind = {kind}
+        WHERE s.program_id = {program} AND s.kind = {kind}{which}
     ) f {posts}
     WHERE {filters}
 ) f
@@ -154,34 +154,27 @@ LEFT JOIN posts p ON p.program_id = {program} AND p.post_id = f.post_id
 -- name: insights
 -- Growth counts at the moment of the total that shows it; null where no total is stated.
 SELECT {groups} {grown}
-FROM (
-    SELECT g.at{growth}{columns}
-    FROM ({facts}) g {owners}
-    WHERE num_nonnulls({asked}) > 0
-) f {posts}
-WHERE {filters}
+FROM ({facts}) f {posts}
+WHERE num_nonnulls({asked}) > 0 AND {filters}
 {grouped};
 
 -- name: owners
-JOIN posts o ON o.program_id = {program} AND o.post_id = g.post_id
+JOIN posts USING (program_id, post_id)
 
 -- name: insight_rows
 SELECT at{columns}
-FROM insight_growth
-WHERE program_id = {program} AND at >= {start} AND at < {stop} {which}
-
--- name: which_posts
-AND post_id = ANY (ARRAY(SELECT f.post_id FROM posts f WHERE f.program_id = {program} AND {filters}))
+FROM insight_growth {owners}
+WHERE program_id = {program} AND at >= {start} AND at < {stop}
 
 -- name: insights_rolled_up
 -- Whole buckets (grain, start, stop) of a table of rollups; what is not in it yet is in the deltas.
 SELECT r.bucket AS at{columns}
 FROM {pieces}
 JOIN {rollup} r ON r.grain = piece.grain AND r.bucket >= piece.start AND r.bucket < piece.stop
-WHERE r.program_id = {program} {which}
+WHERE r.program_id = {program}
 UNION ALL
 SELECT at{columns}
-FROM {pieces} JOIN insight_deltas ON at >= piece.start AND at < piece.stop
+FROM {pieces} JOIN insight_deltas ON at >= piece.start AND at < piece.stop {owners}
 WHERE program_id = {program}
 
 -- name: cost_values
