@@ -118,7 +118,7 @@ class Pipeline:
         return StreamReader(self.open_redis(), 0, name, claim_idle_ms)
 
     def consumer(self, reader: StreamReader | None = None, limit: DeadLetterLimit = LIMIT) -> Consumer:
-        return Consumer(reader or self.reader(), self.table, CONSUME_POLICY, limit)
+        return Consumer(reader or self.reader(), self.table, CONSUME_POLICY, limit, asyncio.Lock())
 
     @asynccontextmanager
     async def consuming(self, reader: StreamReader | None = None) -> AsyncIterator[None]:

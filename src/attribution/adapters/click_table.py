@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import UUID
 
 import asyncpg
@@ -69,6 +69,19 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyFiles:
+    """Clicks, and what they add to the rollups, as COPY takes them."""
+
+    rows: bytes
+    deltas: bytes
+
+    @classmethod
+    async def of(cls, clicks: ClickBatch) -> Self:
+        # In one order, so that writers of the same clicks, after a redelivery, never wait in a circle.
+        return cls(copy_file(sorted(clicks.rows)), await _delta_file(clicks.records))
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     new: int
     duplicate: int
@@ -85,24 +98,25 @@ class ClickTable:
         dead_letters: Sequence[DeadLetter],
         committed: Sequence[Committed],
         sources: Sequence[Source] = (),
+        files: CopyFiles | None = None,
     ) -> Stored:
         """One transaction: the clicks, what could not become one, how far the journals are done, the ledger.
 
-        Raises `RejectedRowsError` when the database refuses a row's content, and then nothing is stored.
+        `files`: of these clicks, where they are made already. Raises `RejectedRowsError` when the database refuses
+        a row's content, and then nothing is stored.
         """
         await self.ensure_partitions(_months(clicks))
-        # In one order, so that writers of the same clicks, after a redelivery, never wait in a circle.
-        rows, deltas = copy_file(sorted(clicks.rows)), await _delta_file(clicks.records)
+        files = files or await CopyFiles.of(clicks)
         try:
             async with self._database.transaction() as connection:
                 if clicks:
-                    await _copy_new(connection, rows)
-                    await _copy(connection, "click_deltas", deltas, DELTA_COLUMNS)
+                    await _copy_new(connection, files.rows)
+                    await _copy(connection, "click_deltas", files.deltas, DELTA_COLUMNS)
                 await _account(connection, dead_letters, committed, _arrivals(clicks, sources))
             return Stored(len(clicks), 0)
         except _RepeatedClickError:
             async with self._database.transaction() as connection:
-                new = await _merge(connection, rows)
+                new = await _merge(connection, files.rows)
                 await _account(connection, dead_letters, committed, _arrivals_of(new, sources))
             return Stored(len(new), len(clicks) - len(new))
 

@@ -93,12 +93,13 @@ async def run_consumer(settings: Settings) -> None:
 
 def _partitions(settings: Settings, table: ClickTable, stack: AsyncExitStack) -> list[_Partition]:
     name = f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
+    processor = asyncio.Lock()
     partitions = []
     for number in range(settings.stream_partitions):
         redis = open_redis(settings)
         stack.push_async_callback(redis.aclose)
         stream = StreamReader(redis, number, name, settings.consume_claim_idle_ms)
-        partitions.append(_Partition(number, stream, Consumer(stream, table, *_policies(settings))))
+        partitions.append(_Partition(number, stream, Consumer(stream, table, *_policies(settings), processor)))
     return partitions
 
 

@@ -11,7 +11,7 @@ import structlog
 from attribution import metrics
 from attribution.adapters.click_rows import ClickBatch
 from attribution.adapters.click_stream import Entry, StreamReader
-from attribution.adapters.click_table import ClickTable, DeadLetter, Source, Stored
+from attribution.adapters.click_table import ClickTable, CopyFiles, DeadLetter, Source, Stored
 from attribution.errors import AttributionError, RejectedRowsError, UnavailableError
 
 from .steps import Decoded, decode_entry, rejected
@@ -51,12 +51,17 @@ class Consumer:
         table: ClickTable,
         policy: ConsumePolicy,
         limit: DeadLetterLimit,
+        processor: asyncio.Lock,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """`processor`: of all lanes of the process one prepares at a time, or they fall into step with each other:
+        all prepare, then all wait for Postgres.
+        """
         self._stream = stream
         self._table = table
         self._policy = policy
         self._limit = limit
+        self._processor = processor
         self._clock = clock
         self.behind = False
         """More was waiting than one batch takes."""
@@ -75,7 +80,8 @@ class Consumer:
 
     async def _consume(self, entries: Sequence[Entry], stopping: asyncio.Event) -> None:
         began = self._clock()
-        decoded = await _decode(entries)
+        async with self._processor:
+            decoded = await _decode(entries)
         bad, total = len(decoded.dead_letters), len(decoded.dead_letters) + len(decoded.clicks)
         if self._limit.exceeded(bad, total):
             raise PoisonedStreamError(f"{bad} of {total} records can't be decoded: {decoded.dead_letters[0].detail}")
@@ -91,10 +97,13 @@ class Consumer:
         except RejectedRowsError:
             decoded.clicks, refused = await self._sift(decoded.clicks, decoded.sources)
             decoded.dead_letters += refused
+            decoded.files = None
             return await self._store_all(decoded)
 
     async def _store_all(self, decoded: Decoded) -> Stored:
-        return await self._table.store(decoded.clicks, decoded.dead_letters, decoded.committed, decoded.sources)
+        return await self._table.store(
+            decoded.clicks, decoded.dead_letters, decoded.committed, decoded.sources, decoded.files
+        )
 
     async def _sift(self, clicks: ClickBatch, sources: Sequence[Source]) -> tuple[ClickBatch, list[DeadLetter]]:
         """Halves the batch until the refused rows stand alone."""
@@ -141,4 +150,5 @@ async def _decode(entries: Sequence[Entry]) -> Decoded:
         decode_entry(decoded, entry)
         # Another batch is on its way to the database meanwhile.
         await asyncio.sleep(0)
+    decoded.files = await CopyFiles.of(decoded.clicks)
     return decoded

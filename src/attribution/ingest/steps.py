@@ -8,7 +8,7 @@ from uuid import UUID
 
 from attribution.adapters.click_rows import ClickBatch, copy_row
 from attribution.adapters.click_stream import Entry
-from attribution.adapters.click_table import Committed, DeadLetter, Source
+from attribution.adapters.click_table import Committed, CopyFiles, DeadLetter, Source
 from attribution.domain.clicks import MalformedClickError, record_time_us, renewed
 from attribution.domain.instants import to_us
 from attribution.journal import FRAME_HEAD, Corrupt, Position, records_by_heads, split_frames
@@ -32,6 +32,8 @@ class Decoded:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     committed: list[Committed] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
+    files: CopyFiles | None = None
+    """Of the clicks."""
 
 
 def decode_entry(decoded: Decoded, entry: Entry) -> None:
