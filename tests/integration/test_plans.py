@@ -17,7 +17,10 @@ from attribution.adapters.postgres import Database
 from attribution.adapters.statements import statements
 from attribution.adapters.stats_question import Question
 from attribution.adapters.stats_sql import page_statement
+from attribution.adapters.stored_conversions import arrays_of
+from attribution.domain.click_id import make_click_id
 from attribution.domain.ids import ProgramId
+from attribution.domain.instants import to_us
 from attribution.domain.measures import Dimension, Sum
 from attribution.settings import Settings
 
@@ -103,46 +106,33 @@ async def explain_sql(connection: "Connection", sql: str, *arguments: object) ->
 
 
 ORDERS = list(range(1_000, 1_020))
+KEYS = arrays_of((1, order) for order in ORDERS)
 
 
-def of_orders() -> tuple[list[Any], ...]:
-    """The columns of a batch of 20 orders: programme, conversion, visitor, moment, and since when touches count."""
-    since = OCCURRED - timedelta(days=30)
-    return [1] * 20, ORDERS, ["v7"] * 20, [OCCURRED] * 20, [since] * 20
-
-
-async def test_touches_are_found_by_visitor_in_the_months_of_the_window(connection: "Connection") -> None:
-    """An order of March with a window of thirty days looks into February and March only, by the visitor's index."""
-    plan = await explain(connection, "credits", "visitor_clicks", *of_orders())
+async def test_touches_of_a_batch_are_found_by_the_visitors_of_its_orders(connection: "Connection") -> None:
+    """Orders of January, all at once, look into January only."""
+    plan = await explain(connection, "credits", "touches", *KEYS, timedelta(days=30), True)
     assert not plan.scanned_whole
-    assert {name for name in plan.reached if name.startswith("clicks_")} == {"clicks_2026_02", "clicks_2026_03"}
-    assert {"clicks_2026_02_program_id_visitor_id_clicked_at_idx"} <= plan.indexes
+    assert {name for name in plan.reached if name.startswith("clicks_")} == {"clicks_2026_01"}
 
 
 async def test_the_reason_is_found_by_visitor_in_the_months_before(connection: "Connection") -> None:
     """The newest older click of a visitor is one step down the index, from the newest month back."""
-    plan = await explain(connection, "credits", "older_clicks", *of_orders())
+    plan = await explain(connection, "credits", "older_clicks", *KEYS, [OCCURRED - timedelta(days=30)] * 20, False)
     assert not plan.scanned_whole
     assert not {"clicks_2026_03", "clicks_2026_04"} & plan.reached
 
 
-async def test_whom_a_customer_named_is_found_by_customer(connection: "Connection") -> None:
-    arguments = [1] * 20, ORDERS, ["c7"] * 20, [OCCURRED] * 20
-    plan = await explain(connection, "credits", "customer_visitors", *arguments)
-    assert "conversions_customer" in plan.indexes
-    assert not {"conversions", "conversion_visitors"} & plan.scanned_whole
-
-
 async def test_a_conversion_is_read_with_the_visitor_of_its_click(connection: "Connection") -> None:
-    plan = await explain(connection, "credits", "conversions", [1] * 20, ORDERS)
+    plan = await explain(connection, "credits", "conversions", *KEYS)
     assert not {"conversions", "conversion_visitors", "awaited_clicks"} & plan.scanned_whole
     assert not {name for name in plan.scanned_whole if name.startswith("clicks_")}
 
 
 async def test_a_named_click_is_found_by_its_key(connection: "Connection") -> None:
-    [click] = await connection.fetch("SELECT clicked_at, click_id FROM clicks OFFSET 3000 LIMIT 1")
-    arguments = [1], [1_000], [click["click_id"]], [click["clicked_at"]], [1]
-    plan = await explain(connection, "credits", "named_clicks", *arguments)
+    click_id = UUID(bytes=make_click_id(to_us(OCCURRED), bytes(8)))
+    await connection.execute("UPDATE conversions SET click_id = $1, click_link_id = 1", click_id)
+    plan = await explain(connection, "credits", "named_clicks", *KEYS)
     assert not plan.scanned_whole
     assert len({name for name in plan.reached if name.startswith("clicks_")}) == 1
 
@@ -187,7 +177,7 @@ async def test_the_state_of_an_order_is_found_by_its_key(connection: "Connection
 
 
 async def test_credits_so_far_are_found_by_conversion(connection: "Connection") -> None:
-    plan = await explain(connection, "credits", "credits_recorded", [1] * 20, list(range(1_000, 1_020)), None)
+    plan = await explain(connection, "credits", "credits_recorded", *KEYS, None)
     assert plan.indexes == {"credit_entries_pkey"}
 
 

@@ -1,13 +1,14 @@
 """Reads the facts that decide conversions, and their credits."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from attribution.domain.attribution import Credit, Touch
-from attribution.domain.click_id import clicked_at
+from attribution.domain.click_id import clicked_at_us
 from attribution.domain.codes import Code, CodeHistory, CodePolicy, code_key
 from attribution.domain.conversions import Item
 from attribution.domain.durations import parse_duration
@@ -30,7 +31,7 @@ from . import refund_events
 from .credit_entries import CHANNELS, DEVICES, credit_of
 from .postgres import Row
 from .statements import statements
-from .stored_conversions import ConversionKey, StoredConversion
+from .stored_conversions import ConversionKey, StoredConversion, arrays_of
 from .terms import terms_of, windows_us
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 _SQL = statements("credits")
 _MICROSECOND = timedelta(microseconds=1)
-Visitors = Mapping[ConversionId, Collection[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,9 @@ class Entry:
 
 class CreditFacts:
     """Reads, in whatever transaction the connection is in."""
+
+    visitors_are_named = False
+    """Whether an attributor has written whom the conversions name."""
 
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
@@ -66,7 +69,7 @@ class CreditFacts:
         return (program_id, ConversionId(found)) if found is not None else None
 
     async def conversions(self, keys: Iterable[ConversionKey]) -> list[StoredConversion]:
-        rows = await self._connection.fetch(_SQL["conversions"], *columns_of(keys, 2))
+        rows = await self._connection.fetch(_SQL["conversions"], *arrays_of(keys))
         return [StoredConversion.of(row) for row in rows]
 
     async def rule_books(self, programs: Iterable[ProgramId]) -> dict[ProgramId, RuleBook]:
@@ -99,52 +102,42 @@ class CreditFacts:
             for program, texts in versions.items()
         }
 
-    async def named_clicks(self, conversions: Sequence[StoredConversion]) -> dict[ConversionId, list[Touch]]:
-        named = [
-            (
-                c.program_id,
-                c.conversion_id,
-                c.click_id,
-                clicked_at(ClickId(c.click_id.bytes)),
-                c.click_link_id,
-            )
-            for c in conversions
-            if c.click_id is not None
-        ]
-        return touches_of(await self._connection.fetch(_SQL["named_clicks"], *columns_of(named, 5))) if named else {}
+    async def _named_clicks(self, conversions: Sequence[StoredConversion]) -> dict[ConversionId, list[Touch]]:
+        if not conversions:
+            return {}
+        return _touches(await self._connection.fetch(_SQL["named_clicks"], *arrays_of(c.key for c in conversions)))
 
-    async def visitors(self, conversions: Sequence[StoredConversion]) -> Visitors:
-        """All that a conversion, or one of its customer that is not after it, names."""
-        found: dict[ConversionId, set[str]] = {c.conversion_id: set(c.visitors) for c in conversions}
-        wanted = [
-            (*c.key, c.customer_id, from_us(c.facts.occurred_at_us)) for c in conversions if c.customer_id is not None
-        ]
-        if wanted:
-            for row in await self._connection.fetch(_SQL["customer_visitors"], *columns_of(wanted, 4)):
-                found[row["conversion_id"]].add(row["visitor_id"])
-        return found
-
-    async def visitor_clicks(
-        self, conversions: Sequence[StoredConversion], visitors: Visitors, since_us: Sequence[int]
+    async def touches(
+        self, conversions: Sequence[StoredConversion], since_us: Sequence[int]
     ) -> dict[ConversionId, list[Touch]]:
-        """From `since_us` to the conversion."""
-        return await self._clicks("visitor_clicks", conversions, visitors, since_us)
+        """Of all visitors whom a conversion, or one of its customer that is not after it, names; from `since_us` to
+        the conversion, and some before, where others need them. And the click it names, here or not.
+        """
+        if not conversions:
+            return {}
+        window = max(c.facts.occurred_at_us - since for c, since in zip(conversions, since_us, strict=True))
+        touches = _touches(
+            await self._connection.fetch(
+                _SQL["touches"],
+                *arrays_of(c.key for c in conversions),
+                timedelta(microseconds=window),
+                not self.visitors_are_named,
+            )
+        )
+        # Most were found by their visitors.
+        unseen = [c for c in conversions if c.click_id is not None and not _has(touches, c.conversion_id, c.click_id)]
+        for conversion_id, named in (await self._named_clicks(unseen)).items():
+            touches.setdefault(conversion_id, []).extend(named)
+        return touches
 
-    async def older_clicks(
-        self, conversions: Sequence[StoredConversion], visitors: Visitors, since_us: Sequence[int]
+    async def older_touches(
+        self, conversions: Sequence[StoredConversion], since_us: Sequence[int]
     ) -> dict[ConversionId, list[Touch]]:
         """Of each visitor the newest touch, and the newest bot, before `since_us`."""
-        return await self._clicks("older_clicks", conversions, visitors, since_us)
-
-    async def _clicks(
-        self, statement: str, conversions: Sequence[StoredConversion], visitors: Visitors, since_us: Sequence[int]
-    ) -> dict[ConversionId, list[Touch]]:
-        rows = [
-            (*c.key, visitor, from_us(c.facts.occurred_at_us), from_us(since))
-            for c, since in zip(conversions, since_us, strict=True)
-            for visitor in visitors[c.conversion_id]
-        ]
-        return touches_of(await self._connection.fetch(_SQL[statement], *columns_of(rows, 5))) if rows else {}
+        if not conversions:
+            return {}
+        keys, since = arrays_of(c.key for c in conversions), [from_us(us) for us in since_us]
+        return _touches(await self._connection.fetch(_SQL["older_clicks"], *keys, since, not self.visitors_are_named))
 
     async def all_clicks(self, conversion: StoredConversion, limit: int) -> tuple[list[Touch], int]:
         """The newest `limit` candidates by visitor, and how many there are."""
@@ -169,7 +162,7 @@ class CreditFacts:
     ) -> dict[ConversionId, list[Credit]]:
         """The sums of the entries that were recorded by an instant, or until now."""
         credits_: dict[ConversionId, list[Credit]] = {}
-        for row in await self._connection.fetch(_SQL["credits_recorded"], *columns_of(keys, 2), by):
+        for row in await self._connection.fetch(_SQL["credits_recorded"], *arrays_of(keys), by):
             credits_.setdefault(row["conversion_id"], []).append(credit_of(row))
         return credits_
 
@@ -222,29 +215,22 @@ def _code(row: Row) -> Code:
     )
 
 
-def touches_of(rows: Iterable[Row]) -> dict[ConversionId, list[Touch]]:
+def _touches(rows: Iterable[Row]) -> dict[ConversionId, list[Touch]]:
     touches: dict[ConversionId, list[Touch]] = {}
-    for row in rows:
-        touches.setdefault(row["conversion_id"], []).append(_touch(row))
+    for conversion_id, *columns in rows:
+        touches.setdefault(conversion_id, []).append(_touch(columns))
     return touches
 
 
-def _touch(row: Iterable[Any]) -> Touch:
-    (
-        _,
-        click_id,
-        clicked_at,
-        link_id,
-        influencer_id,
-        campaign_id,
-        post_id,
-        channel,
-        is_bot,
-        stored,
-        country,
-        device,
-    ) = row
+def _touch(columns: Iterable[Any]) -> Touch:
+    """Its moment is in its id. A click that may not be here says so in a last column."""
+    uuid, link_id, influencer_id, campaign_id, post_id, channel, is_bot, country, device, *stored = columns
+    click_id = ClickId(uuid.bytes)
     return Touch(
-        to_us(clicked_at), ClickId(click_id.bytes), link_id, influencer_id, campaign_id, post_id,
-        CHANNELS[channel], is_bot, stored, country, DEVICES[device],
+        clicked_at_us(click_id), click_id, link_id, influencer_id, campaign_id, post_id, CHANNELS[channel], is_bot,
+        stored[0] if stored else True, country, DEVICES[device],
     )  # fmt: skip
+
+
+def _has(touches: Mapping[ConversionId, Sequence[Touch]], conversion_id: ConversionId, click_id: UUID) -> bool:
+    return any(touch.click_id == click_id.bytes for touch in touches.get(conversion_id, ()))

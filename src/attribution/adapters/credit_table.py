@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attribution.domain.attribution import Credit
 from attribution.domain.codes import code_key
@@ -15,7 +15,7 @@ from .credit_entries import COLUMNS, differences, entry
 from .credit_facts import CreditFacts, columns_of
 from .postgres import Database
 from .statements import statements
-from .stored_conversions import ConversionKey, Judged, StoredConversion
+from .stored_conversions import ConversionKey, Judged, Outcome, StoredConversion, array_of, arrays_of
 
 if TYPE_CHECKING:
     from .postgres import Connection
@@ -65,6 +65,8 @@ class CreditTable:
 class CreditSession(CreditFacts):
     """The leading attributor's: takes work from the queue and writes what came of it."""
 
+    visitors_are_named = True
+
     def __init__(self, connection: "Connection", database: Database, epoch: int | None = None) -> None:
         super().__init__(connection)
         self._database = database
@@ -93,11 +95,11 @@ class CreditSession(CreditFacts):
         return Work([(row["program_id"], row["queue_id"]) for row in rows], dict(sorted(wanted.items())))
 
     async def name_visitors(self, conversions: Sequence[StoredConversion]) -> None:
-        new = [(*c.key, visitor) for c in conversions for visitor in c.visitors - c.named]
-        old = [(*c.key, visitor) for c in conversions for visitor in c.named - c.visitors]
-        arrived = [(*c.key, c.click_id) for c in conversions if c.has_arrived]
+        new = [(c.key, visitor) for c in conversions for visitor in c.visitors - c.named]
+        old = [(c.key, visitor) for c in conversions for visitor in c.named - c.visitors]
+        arrived = [(c.key, c.click_id) for c in conversions if c.has_arrived]
         if new or old or arrived:
-            columns = (*columns_of(new, 3), *columns_of(old, 3), *columns_of(arrived, 3))
+            columns = (*_named(new), *_named(old), *_named(arrived))
             await self._connection.execute(_SQL["name_visitors"], *columns)
 
     @asynccontextmanager
@@ -131,8 +133,12 @@ class CreditSession(CreditFacts):
         if entries:
             columns = (*COLUMNS, "recomputation_id")
             await self._connection.copy_records_to_table("credit_entries", records=entries, columns=columns)
-        rows = columns_of([j.row() for j in judged], 11)
-        await self._connection.execute(_SQL["judged"], *rows, recomputation_id, binding.at if binding else None)
+        numbers: dict[Outcome, int] = {}
+        of_each = [numbers.setdefault(j.outcome, len(numbers) + 1) for j in judged]
+        await self._connection.execute(
+            _SQL["judged"], *arrays_of(j.conversion.key for j in judged), array_of(of_each),
+            *columns_of([outcome.row() for outcome in numbers], 9), recomputation_id, binding.at if binding else None,
+        )  # fmt: skip
         codes = {
             (j.conversion.program_id, code_key(text), j.conversion.conversion_id)
             for j in judged
@@ -143,4 +149,8 @@ class CreditSession(CreditFacts):
             await self._connection.execute(_SQL["await_codes"], *columns_of(sorted(codes), 3))
 
     async def done(self, work: Work) -> None:
-        await self._connection.execute(_SQL["done"], *columns_of(work.queue_rows, 2))
+        await self._connection.execute(_SQL["done"], *arrays_of(work.queue_rows))
+
+
+def _named(pairs: Sequence[tuple[ConversionKey, Any]]) -> tuple[str, str, list[Any]]:
+    return (*arrays_of(key for key, _ in pairs), [name for _, name in pairs])

@@ -1,30 +1,23 @@
 """Recomputations: their progress and what they change, committed together."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import asyncpg
 
-from attribution.domain.attribution import ClickState, ConversionFacts, Touch
-from attribution.domain.click_id import clicked_at_us
-from attribution.domain.conversions import ConversionStatus, net_minor
 from attribution.domain.ids import ConversionId, InfluencerId, ProgramId, RecomputationId
 from attribution.domain.instants import to_us
 
-from .credit_entries import CHANNELS, DEVICES
-from .credit_facts import Visitors
 from .credit_table import Binding, CreditSession
 from .postgres import Database, Row
 from .statements import statements
-from .stored_conversions import StoredConversion
+from .stored_conversions import StoredConversion, array_of
 
 _SQL = statements("recomputations")
 _BEGIN_EPOCH = statements("credits")["begin_epoch"]
-_STATUSES: Final = {status.value: status for status in ConversionStatus}
-_CLICK_STATES: Final = {None: None} | {state.value: state for state in ClickState}
 _DIFFERENCE: Final = (
     "program_id", "recomputation_id", "conversion_id", "via", "influencer_id", "currency",
     "weight_units_before", "net_minor_before", "commission_before",
@@ -145,57 +138,14 @@ class RecomputationSession(CreditSession):
         rows = await self._connection.fetch(
             _SQL["batch"], recomputation.program_id, after[0], recomputation.end_at, after[1], limit
         )
-        bound_at_us = to_us(recomputation.created_at)
-        return [_conversion(recomputation, bound_at_us, row) for row in rows]
-
-    async def named_clicks(
-        self,
-        conversions: Sequence[StoredConversion],  # noqa: ARG002
-    ) -> dict[ConversionId, list[Touch]]:
-        """None yet: most come with the clicks of their visitors."""
-        return {}
-
-    async def visitors(self, conversions: Sequence[StoredConversion]) -> Visitors:  # noqa: ARG002
-        """None yet: the database knows them when it is asked for their clicks."""
-        return {}
-
-    async def visitor_clicks(
-        self,
-        conversions: Sequence[StoredConversion],
-        visitors: Visitors,  # noqa: ARG002
-        since_us: Sequence[int],
-    ) -> dict[ConversionId, list[Touch]]:
-        """Also the clicks that are named; and some before `since_us`, where others need them."""
-        if not conversions:
-            return {}
-        window = max(c.facts.occurred_at_us - since for c, since in zip(conversions, since_us, strict=True))
-        ids = ",".join(str(c.conversion_id) for c in conversions)
-        rows = await self._connection.fetch(
-            _SQL["touches"], conversions[0].program_id, f"{{{ids}}}", timedelta(microseconds=window)
-        )
-        touches = _touches(rows)
-        unseen = [c for c in conversions if c.click_id is not None and not _has(touches, c)]
-        for conversion_id, named in (await super().named_clicks(unseen)).items():
-            touches.setdefault(conversion_id, []).extend(named)
-        return touches
-
-    async def older_clicks(
-        self,
-        conversions: Sequence[StoredConversion],
-        visitors: Visitors,  # noqa: ARG002
-        since_us: Sequence[int],
-    ) -> dict[ConversionId, list[Touch]]:
-        found: dict[ConversionId, list[str]] = {c.conversion_id: [] for c in conversions}
-        if conversions:
-            ids = [c.conversion_id for c in conversions]
-            for row in await self._connection.fetch(_SQL["visitors"], conversions[0].program_id, ids):
-                found[row["conversion_id"]].append(row["visitor_id"])
-        return await super().older_clicks(conversions, found, since_us)
+        bound_at_us, recomputation_id = to_us(recomputation.created_at), recomputation.recomputation_id
+        return [
+            StoredConversion.said(row, bound_at_us=bound_at_us, recomputation_id=recomputation_id) for row in rows
+        ]
 
     async def parts_recorded(self, program_id: ProgramId, conversions: Sequence[ConversionId]) -> list[Row]:
         """Columns: conversion_id, via, influencer_id, and those of `Part`."""
-        ids = ",".join(map(str, conversions))
-        return await self._connection.fetch(_SQL["parts_recorded"], program_id, f"{{{ids}}}")
+        return await self._connection.fetch(_SQL["parts_recorded"], program_id, array_of(conversions))
 
     async def reach(
         self, recomputation: Recomputation, mark: Mark, conversions: int, differences: Sequence[Difference]
@@ -234,37 +184,3 @@ def _recomputation(row: Row) -> Recomputation:
         dry_run=row["dry_run"],
         created_at=row["created_at"],
     )
-
-
-def _conversion(recomputation: Recomputation, bound_at_us: int, row: Row) -> StoredConversion:
-    (
-        conversion_id, source, conversion_type, external_id, said_status, currency, refunded_minor, customer_id,
-        new_customer, click_id, click_link_id, occurred_at, gross_minor, discount_minor, click_state, discount_codes,
-    ) = row  # fmt: skip
-    status = _STATUSES[said_status]
-    net = net_minor(status, gross_minor, refunded_minor)
-    facts = ConversionFacts(
-        to_us(occurred_at), gross_minor, net, discount_minor, _CLICK_STATES[click_state], tuple(discount_codes)
-    )
-    return StoredConversion(
-        recomputation.program_id, conversion_id, source, conversion_type, external_id, status, currency,
-        refunded_minor, customer_id, new_customer, click_id, click_link_id, facts, bound_at_us,
-        recomputation_id=recomputation.recomputation_id,
-    )  # fmt: skip
-
-
-def _touches(rows: Iterable[Row]) -> dict[ConversionId, list[Touch]]:
-    touches: dict[ConversionId, list[Touch]] = {}
-    for conversion_id, uuid, link_id, influencer_id, campaign_id, post_id, channel, is_bot, country, device in rows:
-        click_id = uuid.bytes
-        touch = Touch(
-            clicked_at_us(click_id), click_id, link_id, influencer_id, campaign_id, post_id, CHANNELS[channel],
-            is_bot, country=country, device=DEVICES[device],
-        )  # fmt: skip
-        touches.setdefault(conversion_id, []).append(touch)
-    return touches
-
-
-def _has(touches: Mapping[ConversionId, Sequence[Touch]], conversion: StoredConversion) -> bool:
-    click_id = conversion.click_id and conversion.click_id.bytes
-    return any(touch.click_id == click_id for touch in touches.get(conversion.conversion_id, ()))

@@ -1,18 +1,25 @@
 """Conversions as the database has them, and what came of judging them."""
 
+from collections.abc import Iterable
+from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from fractions import Fraction
+from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
-from attribution.domain.attribution import Attribution, ClickState, ConversionFacts
+from attribution.domain.attribution import Attribution, ClickState, ConversionFacts, Reason, Status
 from attribution.domain.conversions import ConversionStatus, net_minor
-from attribution.domain.ids import ConversionId, LinkId, ProgramId, RecomputationId
+from attribution.domain.ids import ConversionId, LinkId, ProgramId, RecomputationId, RuleId
 from attribution.domain.instants import to_us
+from attribution.domain.models import Model
 from attribution.domain.valuation import Valuation
 
 from .postgres import Row
 
-_STATUSES = {status.value: status for status in ConversionStatus}
+_STATUSES: Final = {status.value: status for status in ConversionStatus}
+_CLICK_STATES: Final = {None: None} | {state.value: state for state in ClickState}
+_SAID: Final = 17
+"""Columns."""
 ConversionKey = tuple[ProgramId, ConversionId]
 
 
@@ -46,36 +53,42 @@ class StoredConversion(NamedTuple):
     """The one that bound it."""
 
     @classmethod
-    def of(cls, row: Row) -> "StoredConversion":
-        status = _STATUSES[row["status"]]
-        return cls(
-            program_id=ProgramId(row["program_id"]),
-            conversion_id=ConversionId(row["conversion_id"]),
-            source=row["source"],
-            type=row["type"],
-            external_id=row["external_id"],
-            status=status,
-            currency=row["currency"],
-            refunded_minor=row["refunded_minor"],
-            customer_id=row["customer_id"],
-            new_customer=row["new_customer"],
-            click_id=row["click_id"],
-            click_link_id=row["click_link_id"],
-            facts=ConversionFacts(
-                occurred_at_us=to_us(row["occurred_at"]),
-                gross_minor=row["gross_minor"],
-                net_minor=net_minor(status, row["gross_minor"], row["refunded_minor"]),
-                discount_minor=row["discount_minor"],
-                click_state=ClickState(row["click_state"]) if row["click_state"] else None,
-                discount_codes=tuple(row["discount_codes"]),
-            ),
-            bound_at_us=to_us(row["bound_at"]) if row["bound_at"] else None,
-            is_judged=row["attribution_status"] is not None,
-            visitors=frozenset(filter(None, (row["visitor_id"], row["click_visitor_id"]))),
-            named=frozenset(row["named"]),
-            has_arrived=row["click_stored"] and row["awaits_click"],
-            recomputation_id=row["recomputation_id"],
+    def of(cls, row: Row) -> Self:
+        """A row of the statement `conversions`."""
+        (
+            visitor_id, bound_at, recomputation_id, status, click_is_here, click_visitor_id, named, is_awaited,
+        ) = row[_SAID:]  # fmt: skip
+        return cls.said(
+            row[:_SAID],
+            bound_at_us=to_us(bound_at) if bound_at else None,
+            is_judged=status is not None,
+            visitors=frozenset(filter(None, (visitor_id, click_visitor_id))),
+            named=frozenset(named),
+            has_arrived=click_is_here and is_awaited,
+            recomputation_id=recomputation_id,
         )
+
+    @classmethod
+    def said(cls, columns: Iterable[Any], **known: Any) -> Self:
+        """`columns`: what messages said, as `conversions` begins; `known`: the rest, by field."""
+        (
+            program_id, conversion_id, source, conversion_type, external_id, said_status, currency, refunded_minor,
+            customer_id, new_customer, click_id, click_link_id, occurred_at, gross_minor, discount_minor, click_state,
+            discount_codes,
+        ) = columns  # fmt: skip
+        status = _STATUSES[said_status]
+        facts = ConversionFacts(
+            to_us(occurred_at),
+            gross_minor,
+            net_minor(status, gross_minor, refunded_minor),
+            discount_minor,
+            _CLICK_STATES[click_state],
+            tuple(discount_codes),
+        )
+        return cls(
+            program_id, conversion_id, source, conversion_type, external_id, status, currency, refunded_minor,
+            customer_id, new_customer, click_id, click_link_id, facts, **known,
+        )  # fmt: skip
 
     @property
     def key(self) -> ConversionKey:
@@ -86,16 +99,46 @@ class StoredConversion(NamedTuple):
         return max(0, self.refunded_minor - self.facts.gross_minor)
 
 
+def arrays_of(keys: Iterable[tuple[int, int]]) -> tuple[str, str]:
+    """Programmes and ids, each an array in text, which a driver need not encode element by element."""
+    pairs = list(keys)
+    return array_of(pair[0] for pair in pairs), array_of(pair[1] for pair in pairs)
+
+
+def array_of(numbers: Iterable[int]) -> str:
+    return f"{{{','.join(map(str, numbers))}}}"
+
+
+class Outcome(NamedTuple):
+    """What is said of a judged conversion beside its credits; most of a batch share a few."""
+
+    status: Status
+    reason: Reason | None
+    model: Model
+    rule_id: RuleId | None
+    credited: bool
+    rate: Fraction | None
+    missing_day: date | None
+    missing_base: str | None
+
+    def row(self) -> tuple[Any, ...]:
+        rate = self.rate
+        return (
+            *self[:5], rate and Decimal(rate.numerator), rate and Decimal(rate.denominator),
+            self.missing_day, self.missing_base,
+        )  # fmt: skip
+
+
 class Judged(NamedTuple):
     conversion: StoredConversion
     attribution: Attribution
     valuation: Valuation
 
-    def row(self) -> tuple[Any, ...]:
+    @property
+    def outcome(self) -> Outcome:
         attribution, valuation = self.attribution, self.valuation
-        rule, rate, missing = attribution.judgement.rule, valuation.rate, valuation.missing
-        return (
-            *self.conversion.key, attribution.status, attribution.reason, rule.model, rule.rule_id,
-            attribution.credited, rate and Decimal(rate.numerator), rate and Decimal(rate.denominator),
-            missing and missing.day, missing and missing.base,
+        rule, missing = attribution.judgement.rule, valuation.missing
+        return Outcome(
+            attribution.status, attribution.reason, rule.model, rule.rule_id, attribution.credited,
+            valuation.rate, missing.day if missing else None, missing.base if missing else None,
         )  # fmt: skip

@@ -7,13 +7,12 @@ from attribution.domain.commission import PlanBook
 from attribution.domain.conversions import ConversionStatus
 from attribution.domain.fx import RateBook, day_of
 from attribution.domain.ids import ConversionId, ProgramId
-from attribution.domain.instants import from_us
 from attribution.domain.valuation import Books, ConversionTerms
 
 from .commission_plan_table import plan_books
 from .fx_rate_table import rate_book
 from .statements import statements
-from .stored_conversions import StoredConversion
+from .stored_conversions import StoredConversion, arrays_of
 
 if TYPE_CHECKING:
     from .postgres import Connection
@@ -41,15 +40,7 @@ class ValuationFacts:
         unsaid = [c for c in conversions if c.new_customer is None and c.customer_id is not None]
         if not unsaid:
             return set()
-        rows = await self._connection.fetch(
-            _SQL["returning"],
-            [c.program_id for c in unsaid],
-            [c.conversion_id for c in unsaid],
-            [c.customer_id for c in unsaid],
-            [from_us(c.facts.occurred_at_us) for c in unsaid],
-            [c.source for c in unsaid],
-            [c.external_id for c in unsaid],
-        )
+        rows = await self._connection.fetch(_SQL["returning"], *arrays_of(c.key for c in unsaid))
         return {row["conversion_id"] for row in rows}
 
     async def books(self, conversions: Sequence[StoredConversion]) -> dict[ProgramId, Books]:

@@ -127,19 +127,17 @@ async def judge(
         for c in conversions
     ]
     since = [since_us(c, judgement) for c, judgement in zip(conversions, judgements, strict=True)]
-    named = await facts.named_clicks(conversions)
-    visitors = await facts.visitors(conversions)
-    recent = await facts.visitor_clicks(conversions, visitors, since)
+    touches = await facts.touches(conversions, since)
 
     def judged(index: int, *more: Mapping[ConversionId, Sequence[Touch]]) -> Attribution:
         c = conversions[index]
-        candidates = merged(*(touches.get(c.conversion_id, ()) for touches in (named, recent, *more)))
+        candidates = merged(*(found.get(c.conversion_id, ()) for found in (touches, *more)))
         book = codes[c.program_id].book(c.facts.discount_codes, c.bound_at_us)
         return attribute(c.facts, candidates, judgements[index], book)
 
     first = [judged(index) for index in range(len(conversions))]
     unexplained = [index for index, attribution in enumerate(first) if attribution.status is Status.UNATTRIBUTED]
-    older = await facts.older_clicks([conversions[i] for i in unexplained], visitors, [since[i] for i in unexplained])
+    older = await facts.older_touches([conversions[i] for i in unexplained], [since[i] for i in unexplained])
     for index in unexplained:
         first[index] = judged(index, older)
     return first

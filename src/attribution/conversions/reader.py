@@ -150,15 +150,12 @@ class ConversionReader:
         judgement = judgement.under(model)
         history = (await facts.code_histories([conversion]))[conversion.program_id]
         codes = history.book(conversion.facts.discount_codes, conversion.bound_at_us)
-        named = await facts.named_clicks([conversion])
         since = [since_us(conversion, judgement)]
         # With a thousand newer ones, what decided the credit, or its absence, still counts.
-        visitors = await facts.visitors([conversion])
-        path = await facts.visitor_clicks([conversion], visitors, since)
-        older = await facts.older_clicks([conversion], visitors, since)
+        path = await facts.touches([conversion], since)
+        older = await facts.older_touches([conversion], since)
         newest, count = await facts.all_clicks(conversion, TOUCHES_LISTED)
-        conversion_id = conversion.conversion_id
-        deciding = (found.get(conversion_id, ()) for found in (named, path, older))
+        deciding = (found.get(conversion.conversion_id, ()) for found in (path, older))
         candidates = merged(*deciding, newest)
         attribution = attribute(conversion.facts, candidates, judgement, codes)
         [valuation] = await value_all(facts, [conversion], [attribution])

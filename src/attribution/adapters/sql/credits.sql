@@ -1,3 +1,5 @@
+-- Keys come as two arrays in text: a driver encodes the elements of an array one by one.
+
 -- name: lead
 -- One attributor works at a time; the others stand by.
 SELECT pg_try_advisory_lock(hashtext('attribution.credits'));
@@ -32,15 +34,15 @@ JOIN unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS q (program_id, custo
 -- conversions of the customer too, however old its clicks; those not judged yet will see it.
 WITH unnamed AS (
     DELETE FROM conversion_visitors v
-    USING unnest($4::bigint[], $5::bigint[], $6::text[]) AS u (program_id, conversion_id, visitor_id)
+    USING unnest($4::text::bigint[], $5::text::bigint[], $6::text[]) AS u (program_id, conversion_id, visitor_id)
     WHERE v.program_id = u.program_id AND v.conversion_id = u.conversion_id AND v.visitor_id = u.visitor_id
 ), arrived AS (
     DELETE FROM awaited_clicks a
-    USING unnest($7::bigint[], $8::bigint[], $9::uuid[]) AS h (program_id, conversion_id, click_id)
+    USING unnest($7::text::bigint[], $8::text::bigint[], $9::uuid[]) AS h (program_id, conversion_id, click_id)
     WHERE a.program_id = h.program_id AND a.conversion_id = h.conversion_id AND a.click_id = h.click_id
 ), added AS (
     INSERT INTO conversion_visitors (program_id, conversion_id, visitor_id)
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[])
+    SELECT * FROM unnest($1::text::bigint[], $2::text::bigint[], $3::text[])
     ON CONFLICT DO NOTHING
     RETURNING program_id, conversion_id
 )
@@ -69,7 +71,7 @@ SELECT c.program_id, c.conversion_id, c.source, c.type, c.external_id, c.status,
        EXISTS (
            SELECT FROM awaited_clicks w WHERE w.program_id = c.program_id AND w.conversion_id = c.conversion_id
        ) AS awaits_click
-FROM unnest($1::bigint[], $2::bigint[]) AS w (program_id, conversion_id)
+FROM unnest($1::text::bigint[], $2::text::bigint[]) AS w (program_id, conversion_id)
 JOIN conversions c USING (program_id, conversion_id)
 LEFT JOIN attributions a USING (program_id, conversion_id)
 LEFT JOIN LATERAL (
@@ -78,23 +80,6 @@ LEFT JOIN LATERAL (
     WHERE program_id = c.program_id AND clicked_at = clicked_at(c.click_id) AND click_id = c.click_id
     OFFSET 0
 ) k ON true;
-
--- name: customer_visitors
--- Whom the conversions of the customer name that are not after it; their own visitors even before an attributor has
--- seen them.
-SELECT w.conversion_id, x.visitor_id
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[])
-     AS w (program_id, conversion_id, customer_id, occurred_at)
-CROSS JOIN LATERAL (
-    SELECT v.visitor_id
-    FROM conversions o JOIN conversion_visitors v USING (program_id, conversion_id)
-    WHERE o.program_id = w.program_id AND o.customer_id = w.customer_id AND o.occurred_at <= w.occurred_at
-    UNION
-    SELECT o.visitor_id
-    FROM conversions o
-    WHERE o.program_id = w.program_id AND o.customer_id = w.customer_id AND o.occurred_at <= w.occurred_at
-      AND o.visitor_id IS NOT NULL
-) x;
 
 -- name: rules
 SELECT program_id, rule_id, effective_from, model, windows, parameters, min_click_to_conversion, created_at
@@ -123,52 +108,99 @@ JOIN code_versions v USING (program_id, code_id)
 ORDER BY v.code_id, v.code_version_id;
 
 -- name: named_clicks
--- The click that a click id names: as its row says, or, while that is not here, as its link says.
-SELECT w.conversion_id, w.click_id, w.clicked_at, l.link_id,
+-- The click that each of these conversions names: as its row says, or, while that is not here, as its link says.
+SELECT conversion_id, c.click_id, l.link_id,
        CASE WHEN k.click_id IS NULL THEN l.influencer_id ELSE k.influencer_id END AS influencer_id,
        CASE WHEN k.click_id IS NULL THEN l.campaign_id ELSE k.campaign_id END AS campaign_id,
        CASE WHEN k.click_id IS NULL THEN l.post_id ELSE k.post_id END AS post_id,
        CASE WHEN k.click_id IS NULL THEN l.channel ELSE k.channel END AS channel,
-       coalesce(k.is_bot, false) AS is_bot,
-       k.click_id IS NOT NULL AS stored, k.country, k.device
-FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::timestamptz[], $5::bigint[])
-     AS w (program_id, conversion_id, click_id, clicked_at, link_id)
-JOIN links l ON l.program_id = w.program_id AND l.link_id = w.link_id
-LEFT JOIN clicks k ON k.program_id = w.program_id AND k.clicked_at = w.clicked_at AND k.click_id = w.click_id;
+       coalesce(k.is_bot, false) AS is_bot, k.country, k.device,
+       k.click_id IS NOT NULL AS stored
+FROM unnest($1::text::bigint[], $2::text::bigint[]) AS w (program_id, conversion_id)
+JOIN conversions c USING (program_id, conversion_id)
+JOIN links l ON l.program_id = c.program_id AND l.link_id = c.click_link_id
+LEFT JOIN LATERAL (
+    SELECT *
+    FROM clicks
+    WHERE program_id = c.program_id AND clicked_at = clicked_at(c.click_id) AND click_id = c.click_id
+    OFFSET 0
+) k ON true;
 
--- name: visitor_clicks
--- All clicks of the visitors, from `since` to the conversion.
-SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
-       k.is_bot, true AS stored, k.country, k.device
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[])
-     AS w (program_id, conversion_id, visitor_id, occurred_at, since)
+-- name: touches
+-- The clicks of the visitors of these conversions, so long before each. Visitors as by `visitors_named`, of all
+-- conversions at once; $4: also that of the click a conversion names, which no attributor may have seen yet. A click's
+-- moment is in its id.
+WITH wanted AS MATERIALIZED (
+    SELECT program_id, conversion_id, c.customer_id, c.occurred_at, c.visitor_id, c.click_id
+    FROM unnest($1::text::bigint[], $2::text::bigint[]) AS w (program_id, conversion_id)
+    JOIN conversions c USING (program_id, conversion_id)
+), named AS (
+    SELECT program_id, conversion_id, occurred_at, visitor_id FROM wanted WHERE visitor_id IS NOT NULL
+    UNION
+    SELECT program_id, conversion_id, w.occurred_at, v.visitor_id
+    FROM wanted w JOIN conversion_visitors v USING (program_id, conversion_id)
+    UNION
+    SELECT w.program_id, w.conversion_id, w.occurred_at, v.visitor_id
+    FROM wanted w
+    JOIN conversions o ON o.program_id = w.program_id AND o.customer_id = w.customer_id
+      AND o.occurred_at <= w.occurred_at AND o.conversion_id <> w.conversion_id
+    CROSS JOIN LATERAL (
+        SELECT o.visitor_id WHERE o.visitor_id IS NOT NULL
+        UNION ALL
+        SELECT v.visitor_id
+        FROM conversion_visitors v
+        WHERE v.program_id = o.program_id AND v.conversion_id = o.conversion_id
+    ) v
+    UNION
+    SELECT w.program_id, w.conversion_id, w.occurred_at, k.visitor_id
+    FROM wanted w
+    CROSS JOIN LATERAL (
+        SELECT visitor_id
+        FROM clicks
+        WHERE program_id = w.program_id AND clicked_at = clicked_at(w.click_id) AND click_id = w.click_id
+        OFFSET 0
+    ) k
+    WHERE $4 AND k.visitor_id IS NOT NULL
+)
+SELECT n.conversion_id, k.click_id, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot,
+       k.country, k.device
+FROM named n
 CROSS JOIN LATERAL (
     SELECT *
-    FROM clicks c
-    WHERE c.program_id = w.program_id AND c.visitor_id = w.visitor_id AND c.clicked_at BETWEEN w.since AND w.occurred_at
+    FROM clicks k
+    WHERE k.program_id = n.program_id AND k.visitor_id = n.visitor_id
+      AND k.clicked_at BETWEEN n.occurred_at - $3::interval AND n.occurred_at
     OFFSET 0  -- Else the planner may look up the visitor alone, over all time, and filter afterwards.
 ) k;
 
 -- name: older_clicks
--- What tells why there is no credit: of each visitor the newest touch, and the newest bot, before `since`.
-SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
-       k.is_bot, true AS stored, k.country, k.device
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[])
-     AS w (program_id, conversion_id, visitor_id, occurred_at, since)
+-- What tells why there is no credit: of each visitor the newest touch, and the newest bot, before `since`. $4: as of
+-- `touches`.
+SELECT w.conversion_id, k.click_id, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot,
+       k.country, k.device
+FROM unnest($1::text::bigint[], $2::text::bigint[], $3::timestamptz[]) AS w (program_id, conversion_id, since)
+JOIN conversions c USING (program_id, conversion_id)
+CROSS JOIN LATERAL (
+    SELECT visitor_id FROM visitors_named(c.program_id, c.conversion_id, c.customer_id, c.occurred_at) AS v (visitor_id)
+    UNION
+    SELECT visitor_id
+    FROM clicks
+    WHERE $4 AND program_id = c.program_id AND clicked_at = clicked_at(c.click_id) AND click_id = c.click_id
+) v
 CROSS JOIN (VALUES (true), (false)) AS kind (is_bot)
 CROSS JOIN LATERAL (
     SELECT *
-    FROM clicks c
-    WHERE c.program_id = w.program_id AND c.visitor_id = w.visitor_id
-      AND c.clicked_at < w.since AND c.is_bot = kind.is_bot
-    ORDER BY c.clicked_at DESC
+    FROM clicks k
+    WHERE k.program_id = w.program_id AND k.visitor_id = v.visitor_id
+      AND k.clicked_at < w.since AND k.is_bot = kind.is_bot
+    ORDER BY k.clicked_at DESC
     LIMIT 1
 ) k;
 
 -- name: all_clicks
 -- For an explanation: every click of the visitors, whatever its age; the newest `$6`, and how many there are.
-SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
-       k.is_bot, true AS stored, k.country, k.device, count(*) OVER () AS candidates
+SELECT k.click_id, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot, k.country,
+       k.device, count(*) OVER () AS candidates
 FROM (SELECT $1::bigint AS program_id, $2::bigint AS conversion_id, $3::text AS customer_id, $4::timestamptz AS occurred_at) w
 CROSS JOIN LATERAL visitors_named(w.program_id, w.conversion_id, w.customer_id, w.occurred_at) AS visitors (visitor_id)
 JOIN clicks k ON k.program_id = w.program_id AND k.visitor_id = visitors.visitor_id
@@ -185,7 +217,7 @@ FROM (
            sum(gross_value)::bigint AS gross_value, sum(net_value)::bigint AS net_value,
            sum(discount_value)::bigint AS discount_value, sum(commission)::bigint AS commission
     FROM credit_entries
-    JOIN unnest($1::bigint[], $2::bigint[]) AS w (program_id, conversion_id) USING (program_id, conversion_id)
+    JOIN unnest($1::text::bigint[], $2::text::bigint[]) AS w (program_id, conversion_id) USING (program_id, conversion_id)
     WHERE $3::timestamptz IS NULL OR recorded_at <= $3
     GROUP BY conversion_id, via, influencer_id, campaign_id, channel, post_id, link_id, click_id, country, device, code,
              occurred_at, type, new_customer
@@ -203,22 +235,24 @@ ORDER BY entry_id
 LIMIT $4;
 
 -- name: judged
--- By a recomputation, $12 made at $13: bound to it, credited or not.
+-- Conversions ($1, $2) and the number of each one's outcome ($3), of which there are few. By a recomputation, $13 made at
+-- $14: bound to it, credited or not.
 INSERT INTO attributions AS a (
     program_id, conversion_id, status, reason, model, rule_id, bound_at, attributed_at, recomputation_id,
     rate_numerator, rate_denominator, missing_rate_day, missing_rate_base
 )
 SELECT program_id, conversion_id, status, reason, model, rule_id,
-       coalesce($13::timestamptz, CASE WHEN credited THEN clock_timestamp() END), now(), $12::bigint,
+       coalesce($14::timestamptz, CASE WHEN credited THEN clock_timestamp() END), now(), $13::bigint,
        rate_numerator, rate_denominator, missing_rate_day, missing_rate_base
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::boolean[], $8::numeric[],
-            $9::numeric[], $10::date[], $11::text[])
-     AS j (program_id, conversion_id, status, reason, model, rule_id, credited, rate_numerator, rate_denominator,
-           missing_rate_day, missing_rate_base)
+FROM unnest($1::text::bigint[], $2::text::bigint[], $3::text::bigint[]) AS j (program_id, conversion_id, outcome)
+JOIN unnest($4::text[], $5::text[], $6::text[], $7::bigint[], $8::boolean[], $9::numeric[], $10::numeric[],
+            $11::date[], $12::text[]) WITH ORDINALITY
+     AS o (status, reason, model, rule_id, credited, rate_numerator, rate_denominator, missing_rate_day,
+           missing_rate_base, outcome) USING (outcome)
 ON CONFLICT (program_id, conversion_id) DO UPDATE SET
     status = excluded.status, reason = excluded.reason, model = excluded.model, rule_id = excluded.rule_id,
-    bound_at = coalesce($13, a.bound_at, excluded.bound_at), attributed_at = excluded.attributed_at,
-    recomputation_id = coalesce($12, a.recomputation_id),
+    bound_at = coalesce($14, a.bound_at, excluded.bound_at), attributed_at = excluded.attributed_at,
+    recomputation_id = coalesce($13, a.recomputation_id),
     rate_numerator = excluded.rate_numerator, rate_denominator = excluded.rate_denominator,
     missing_rate_day = excluded.missing_rate_day, missing_rate_base = excluded.missing_rate_base;
 
@@ -229,7 +263,7 @@ ON CONFLICT DO NOTHING;
 
 -- name: done
 DELETE FROM credit_queue
-USING unnest($1::bigint[], $2::bigint[]) AS d (program_id, queue_id)
+USING unnest($1::text::bigint[], $2::text::bigint[]) AS d (program_id, queue_id)
 WHERE credit_queue.program_id = d.program_id AND credit_queue.queue_id = d.queue_id;
 
 -- name: one

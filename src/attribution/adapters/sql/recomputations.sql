@@ -63,7 +63,7 @@ WHERE program_id = $1 AND recomputation_id = $2 AND status = 'queued';
 -- name: batch
 -- The next $5 from moment $2 to before $3, after conversion $4 of that first moment. Where the shop does not say whether
 -- the customer is new, whether nothing was bought before: as the statement `returning` of crediting.
-SELECT c.conversion_id, c.source, c.type, c.external_id, c.status, c.currency, c.refunded_minor, c.customer_id,
+SELECT c.program_id, c.conversion_id, c.source, c.type, c.external_id, c.status, c.currency, c.refunded_minor, c.customer_id,
        CASE WHEN c.new_customer IS NULL AND c.customer_id IS NOT NULL THEN NOT EXISTS (
            SELECT FROM conversions o
            WHERE o.program_id = c.program_id AND o.customer_id = c.customer_id
@@ -75,46 +75,6 @@ FROM conversions c
 WHERE c.program_id = $1 AND c.occurred_at < $3 AND (c.occurred_at, c.conversion_id) > ($2, $4)
 ORDER BY c.occurred_at, c.conversion_id
 LIMIT $5;
-
--- name: touches
--- The clicks of the visitors of conversions $2, so long before each. Ids as text: a driver encodes them one by one.
--- Visitors as by `visitors_named`, of all conversions at once. A click's moment is in its id.
-WITH wanted AS MATERIALIZED (
-    SELECT c.conversion_id, c.customer_id, c.occurred_at, c.visitor_id
-    FROM unnest($2::text::bigint[]) AS w (conversion_id)
-    JOIN conversions c ON c.program_id = $1 AND c.conversion_id = w.conversion_id
-), named AS (
-    SELECT conversion_id, occurred_at, visitor_id FROM wanted WHERE visitor_id IS NOT NULL
-    UNION
-    SELECT w.conversion_id, w.occurred_at, v.visitor_id
-    FROM wanted w JOIN conversion_visitors v ON v.program_id = $1 AND v.conversion_id = w.conversion_id
-    UNION
-    SELECT w.conversion_id, w.occurred_at, v.visitor_id
-    FROM wanted w
-    JOIN conversions o ON o.program_id = $1 AND o.customer_id = w.customer_id AND o.occurred_at <= w.occurred_at
-      AND o.conversion_id <> w.conversion_id
-    CROSS JOIN LATERAL (
-        SELECT o.visitor_id WHERE o.visitor_id IS NOT NULL
-        UNION ALL
-        SELECT v.visitor_id FROM conversion_visitors v WHERE v.program_id = $1 AND v.conversion_id = o.conversion_id
-    ) v
-)
-SELECT n.conversion_id, k.click_id, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot, k.country,
-       k.device
-FROM named n
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM clicks k
-    WHERE k.program_id = $1 AND k.visitor_id = n.visitor_id
-      AND k.clicked_at BETWEEN n.occurred_at - $3::interval AND n.occurred_at
-    OFFSET 0
-) k;
-
--- name: visitors
-SELECT c.conversion_id, v.visitor_id
-FROM unnest($2::bigint[]) AS w (conversion_id)
-JOIN conversions c ON c.program_id = $1 AND c.conversion_id = w.conversion_id
-CROSS JOIN LATERAL visitors_named(c.program_id, c.conversion_id, c.customer_id, c.occurred_at) AS v (visitor_id);
 
 -- name: parts_recorded
 SELECT e.conversion_id, via, influencer_id, (sum(weight) * 1e18)::bigint AS weight_units,

@@ -3,9 +3,9 @@ SELECT program_id, currency, timezone FROM programs WHERE program_id = ANY($1::b
 
 -- name: returning
 -- Whose customer had bought before: by the moments of the orders, so that the order of arrival never matters.
-SELECT w.conversion_id
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::text[], $6::text[])
-     AS w (program_id, conversion_id, customer_id, occurred_at, source, external_id)
+SELECT conversion_id
+FROM unnest($1::text::bigint[], $2::text::bigint[]) AS keys (program_id, conversion_id)
+JOIN conversions w USING (program_id, conversion_id)
 WHERE EXISTS (
     SELECT FROM conversions o
     WHERE o.program_id = w.program_id AND o.customer_id = w.customer_id
