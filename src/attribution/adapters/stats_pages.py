@@ -60,6 +60,17 @@ def first_reading(question: Question) -> Question | None:
     return replace(question, sums=sums, limit=limit, offset=offset)
 
 
+def leading_reading(first: Question) -> Question | None:
+    """That bounds a first reading by several dimensions: by the leading one alone, of which there are fewer values.
+
+    As many of them as the page has groups hold all its groups.
+    """
+    if _by_sums(first) or len(first.group_by) == 1:
+        return None
+    dimension, _ = _leading(first)
+    return replace(first, group_by=(dimension,))
+
+
 def _by_sums(question: Question) -> bool:
     return question.order is not None and question.order.dimension is None
 

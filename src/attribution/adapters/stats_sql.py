@@ -14,8 +14,11 @@ from .stats_sources import SOURCES, Source
 @dataclass(slots=True)
 class _SumsComposer(FactsComposer):
     def summed(self) -> str:
-        parts = [self._part(source, self.facts(source)) for source in SOURCES if self.question.asks(source)]
+        asked = [source for source in SOURCES if self.question.asks(source)]
         names = self.question.group_by
+        if len(asked) == 1 and names and not self.question.buckets:
+            return self._alone(asked[0])
+        parts = [self._part(source, self.facts(source)) for source in asked]
         return self._named(
             "summed",
             facts=" UNION ALL ".join(parts),
@@ -24,6 +27,11 @@ class _SumsComposer(FactsComposer):
             sums=self._sums(),
             grouped=grouped(names),
         )
+
+    def _alone(self, source: Source) -> str:
+        """Its groups are those of the answer."""
+        sums = (f"coalesce({name}, 0)::{sum_type(name)} AS {name}" for name in self.question.added)
+        return f"SELECT {', '.join([*self.question.group_by, *sums])} FROM ({self.facts(source)}) s"  # noqa: S608
 
     def paged(self) -> str:
         return self._named("paged", summed=self.summed(), **self._page())

@@ -21,7 +21,7 @@ from .postgres import Database, Row
 from .statements import statements
 from .stats_composer import Statement
 from .stats_facts import foreign_costs_statement, missing_rate_statement
-from .stats_pages import Groups, Key, first_reading, narrowed, on_page
+from .stats_pages import Groups, Key, first_reading, leading_reading, narrowed, on_page
 from .stats_question import Question, Rates, whole
 from .stats_sources import COSTS, MONEY
 from .stats_sql import page_statement, page_with_totals_statement, summed_statement
@@ -59,9 +59,7 @@ class StatsTable:
         `judging`: for who will `judge_again`, which writes what it finds to a table of its own.
         """
         async with self._database.transaction(isolation="repeatable_read", readonly=not judging) as connection:
-            await connection.execute(_SQL["settings"])
-            as_of = await connection.fetchval(_SQL["as_of"], program_id)
-            zone = await connection.fetchval(_SQL["zone"], program_id)
+            as_of, zone, *_ = await connection.fetchrow(_SQL["begin"], program_id) or (None, None)
             yield StatsFacts(connection, as_of or EPOCH, zone)
 
 
@@ -93,7 +91,7 @@ class StatsFacts:
         """And the totals over all groups whatever the page, as the only one. Raises as `groups` does."""
         rates = await self._rates(question)
         first = first_reading(question)
-        on_it = on_page(question, first, await self._page(first, rates)) if first else None
+        on_it = await self._read_first(question, first, rates) if first else None
         if on_it is None:
             groups, total = await self._page_with_totals(question, rates)
         else:
@@ -103,6 +101,13 @@ class StatsFacts:
             await self._count_visitors(narrowed(question, groups), groups)
             await self._count_visitors(whole(question), total)
         return groups, total
+
+    async def _read_first(self, question: Question, first: Question, rates: Rates) -> Question | None:
+        """For the groups of the page; None: the first reading does not tell."""
+        leading = leading_reading(first)
+        if leading is not None:
+            first = on_page(first, leading, await self._page(leading, rates)) or first
+        return on_page(question, first, await self._page(first, rates))
 
     async def over(self, question: Question, wrap: Callable[[Statement], Statement]) -> list[Row]:
         """Of a statement made round the one that sums; it has no visitors. Raises as `groups` does."""

@@ -12,6 +12,8 @@ from .stats_question import NONE, Question
 from .stats_sources import CLICKS
 from .visitor_sketches import NOTHING, SKETCH_KINDS, SketchKind
 
+_FEW = 50
+
 
 @dataclass(frozen=True, slots=True)
 class SketchPlan:
@@ -42,24 +44,27 @@ class _VisitorsComposer(Composer):
         )
 
     def _kept_filters(self, kind: SketchKind) -> list[str]:
-        """Of the columns as they are kept, for which there is an index."""
+        """Of the columns as kept, for which there is an index; they may let more through than the filters do."""
         asked = self.question.filters
         columns = {name: CLICKS.columns.get(name) for name in asked if name is not Dimension.CONTENT_TYPE}
         return [
-            f"s.{column} = ANY({self.value(_kept(column, asked[name]), f'{type_of(name)}[]')})"
+            self._kept_filter(name, column, [NOTHING[column] if value == NONE else value for value in asked[name]])
             for name, column in columns.items()
-            if column in kind.columns
+            if column is not None and column in kind.columns and asked[name]
         ]
+
+    def _kept_filter(self, name: Dimension, column: str, values: Sequence[Any]) -> str:
+        """To look up many values in each of many buckets takes longer than to read what lies between them."""
+        kind = type_of(name)
+        if len(values) > _FEW:
+            return f"s.{column} BETWEEN {self.value(min(values), kind)} AND {self.value(max(values), kind)}"
+        return f"s.{column} = ANY({self.value(values, f'{kind}[]')})"
 
     def other_visitors(self, plan: SketchPlan) -> str:
         edges = plan.cover.edges
         starts = self.value([edge.start for edge in edges], "timestamptz[]")
         stops = self.value([edge.stop for edge in edges], "timestamptz[]")
         return self.fill("other_visitors", CLICKS, pieces=self.pieces(plan.cover), starts=starts, stops=stops)
-
-
-def _kept(column: str, values: Sequence[Any]) -> list[Any]:
-    return [NOTHING[column] if value == NONE else value for value in values]
 
 
 def visitors_statement(question: Question) -> Statement:

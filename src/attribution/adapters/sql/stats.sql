@@ -1,20 +1,17 @@
--- name: settings
--- Of the transaction: many short statements at once are better off without compiling, and without workers of their own
--- unless they read millions of rows; a plan made for the values knows how few groups they choose.
-SELECT set_config('jit', 'off', true), set_config('parallel_setup_cost', '100000', true),
+-- name: begin
+-- All that was accepted before `as_of` is in the answer; null before the first consumer has said how far it is.
+-- Settings of the transaction: many short statements at once are better off without compiling, and without workers of
+-- their own unless they read millions of rows; a plan made for the values knows how few groups they choose.
+SELECT (
+           SELECT least(
+               min(complete_before), (SELECT min(created_at) FROM credit_queue WHERE program_id = $1), now()
+           )
+           FROM click_watermarks
+           HAVING count(*) > 0
+       ) AS as_of,
+       (SELECT rolled_up_in FROM programs WHERE program_id = $1) AS zone,
+       set_config('jit', 'off', true), set_config('parallel_setup_cost', '100000', true),
        set_config('plan_cache_mode', 'force_custom_plan', true);
-
--- name: as_of
--- All that was accepted before this instant is in the answer.
--- Null before the first consumer has said how far it is.
-SELECT least(
-    min(complete_before), (SELECT min(created_at) FROM credit_queue WHERE program_id = $1), now()
-)
-FROM click_watermarks
-HAVING count(*) > 0;
-
--- name: zone
-SELECT rolled_up_in FROM programs WHERE program_id = $1;
 
 -- name: clicks_rolled_up
 -- Whole buckets (grain, start, stop) of a table of rollups; what is not in it yet is in the deltas.
