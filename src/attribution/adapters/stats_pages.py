@@ -12,7 +12,7 @@ from typing import Any
 from attribution.domain.measures import GRAINS, IDS, Dimension, Sum, Term
 
 from .stats_question import NONE, Bound, Order, Question
-from .stats_sources import SOURCES, Source
+from .stats_sources import INSIGHTS, SOURCES, Source
 
 Sums = dict[Sum, Decimal | int]
 Key = tuple[Any, ...]
@@ -44,20 +44,21 @@ class Groups:
         )
 
 
-def first_reading(question: Question) -> Question | None:
-    """The part of the facts that may tell; None where there is no such part.
+def first_readings(question: Question) -> list[Question]:
+    """The parts of the facts that may tell, the first to be asked first; none where there is no such part.
 
     Ordered by a dimension, the last group of the page tells, and is the only one that is read.
     """
     asked = [source for source in SOURCES if question.asks(source)]
     if question.limit is None or question.buckets or not question.group_by or len(asked) == 1:
-        return None
-    sums = _ordering(question, asked)
-    if not sums or all(sums & set(source.sums) for source in asked):
-        return None
+        return []
     end = question.offset + question.limit
     limit, offset = (end, 0) if _by_sums(question) else (1, end - 1)
-    return replace(question, sums=sums, limit=limit, offset=offset)
+    return [
+        replace(question, sums=sums, limit=limit, offset=offset)
+        for sums in _ordering(question, asked)
+        if not all(sums & set(source.sums) for source in asked)
+    ]
 
 
 def leading_reading(first: Question) -> Question | None:
@@ -75,15 +76,17 @@ def _by_sums(question: Question) -> bool:
     return question.order is not None and question.order.dimension is None
 
 
-def _ordering(question: Question, asked: Sequence[Source]) -> set[Sum]:
+def _ordering(question: Question, asked: Sequence[Source]) -> list[set[Sum]]:
     order = question.order
     if order is not None and order.dimension is None:
-        return {term.sum for term in (*order.numerator, *order.denominator)}
+        return [{term.sum for term in (*order.numerator, *order.denominator)}]
     dimension, _ = _leading(question)
     if dimension not in IDS and dimension not in GRAINS:
-        return set()
-    telling = (source for source in asked if dimension in source.columns or dimension in source.times)
-    return next((set(source.sums) & set(question.sums) for source in telling), set())
+        return []
+    telling = [source for source in asked if dimension in source.columns or dimension in source.times][:1]
+    if dimension is Dimension.POST and question.asks(INSIGHTS):
+        telling.insert(0, INSIGHTS)  # They are kept by post, clicks by the links of one.
+    return [set(source.sums) & set(question.sums) for source in dict.fromkeys(telling)]
 
 
 def _leading(question: Question) -> tuple[Dimension, bool]:

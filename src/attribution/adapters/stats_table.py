@@ -21,7 +21,7 @@ from .postgres import Database, Row
 from .statements import statements
 from .stats_composer import Statement
 from .stats_facts import foreign_costs_statement, missing_rate_statement
-from .stats_pages import Groups, Key, first_reading, leading_reading, narrowed, on_page
+from .stats_pages import Groups, Key, first_readings, leading_reading, narrowed, on_page
 from .stats_question import Question, Rates, whole
 from .stats_sources import COSTS, MONEY
 from .stats_sql import page_statement, page_with_totals_statement, summed_statement
@@ -90,8 +90,7 @@ class StatsFacts:
     async def page(self, question: Question) -> tuple[Groups, Groups]:
         """And the totals over all groups whatever the page, as the only one. Raises as `groups` does."""
         rates = await self._rates(question)
-        first = first_reading(question)
-        on_it = await self._read_first(question, first, rates) if first else None
+        on_it = await self._read_first(question, rates)
         if on_it is None:
             groups, total = await self._page_with_totals(question, rates)
         else:
@@ -102,12 +101,16 @@ class StatsFacts:
             await self._count_visitors(whole(question), total)
         return groups, total
 
-    async def _read_first(self, question: Question, first: Question, rates: Rates) -> Question | None:
-        """For the groups of the page; None: the first reading does not tell."""
-        leading = leading_reading(first)
-        if leading is not None:
-            first = on_page(first, leading, await self._page(leading, rates)) or first
-        return on_page(question, first, await self._page(first, rates))
+    async def _read_first(self, question: Question, rates: Rates) -> Question | None:
+        """For the groups of the page; None: no part of the facts tells them."""
+        for first in first_readings(question):
+            leading = leading_reading(first)
+            bounded = on_page(first, leading, await self._page(leading, rates)) if leading else None
+            groups = await self._page(bounded or first, rates)
+            found = on_page(question, first, groups)
+            if found is not None:
+                return found
+        return None
 
     async def over(self, question: Question, wrap: Callable[[Statement], Statement]) -> list[Row]:
         """Of a statement made round the one that sums; it has no visitors. Raises as `groups` does."""
