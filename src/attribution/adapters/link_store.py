@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -35,12 +36,15 @@ _PAGE = 1_000
 _PATIENCE_S = 0.5
 _HANG_S = 2.0
 _NEWEST = 2**63 - 1
-_PUT_IF_NEWER = """
-local held = redis.call('HGET', KEYS[1], 'version')
-if held and tonumber(held) > tonumber(ARGV[1]) then return 0 end
-redis.call('HSET', KEYS[1], 'version', ARGV[1], 'link', ARGV[2], 'read_at', ARGV[3])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-return 1
+_PUT_NEWER = """
+for i, key in ipairs(KEYS) do
+    local version, link = ARGV[2 * i + 1], ARGV[2 * i + 2]
+    local held = redis.call('HGET', key, 'version')
+    if not held or tonumber(held) <= tonumber(version) then
+        redis.call('HSET', key, 'version', version, 'link', link, 'read_at', ARGV[1])
+        redis.call('EXPIRE', key, ARGV[2])
+    end
+end
 """
 
 
@@ -53,7 +57,7 @@ class LinkStore:
         self._redis_breaker = CircuitBreaker()
         self._database_breaker = CircuitBreaker()
         self._reads = Allowance(reads_per_s)
-        self._put_if_newer = redis.register_script(_PUT_IF_NEWER)
+        self._put_newer = redis.register_script(_PUT_NEWER)
 
     async def find(self, slugs: Sequence[str]) -> Mapping[str, Link | None]:
         """Each slug's link, None for what names nothing. A slug of which nobody can tell at present is left out.
@@ -113,16 +117,15 @@ class LinkStore:
         # Listeners that are back before the breaker knows would never hear of an edit that was not announced.
         if not announce and not self._redis_breaker.allows():
             return
-        now = time.time()
+        encoded = {link.slug: (link.version, encode_link(link)) for link in links}
+        if not encoded:
+            return
         try:
             async with self._told_breaker(), self._redis.pipeline(transaction=False) as pipe:
-                for link in links:
-                    encoded = encode_link(link)
-                    await self._put_if_newer(
-                        keys=[_key(link.slug)], args=[link.version, encoded, now, _KEEP_S], client=pipe
-                    )
-                    if announce:
-                        pipe.publish(_FEED, encoded)
+                arguments = [time.time(), _KEEP_S, *chain.from_iterable(encoded.values())]
+                await self._put_newer([*map(_key, encoded)], arguments, client=pipe)
+                for _, copy in encoded.values() if announce else ():
+                    pipe.publish(_FEED, copy)
                 await pipe.execute()
         except StreamUnavailableError as error:
             _log.warning("links_not_copied", error=str(error))
