@@ -1,4 +1,4 @@
-"""Compiles with mypyc what every tap runs through (docs/adr/0016-compiled-tap.md).
+"""Compiles with mypyc what every tap and every judged order runs through (docs/adr/0016-compiled-tap.md).
 
 Where nothing can be compiled, for want of a compiler or of Python's headers, the same modules run as Python.
 """
@@ -12,7 +12,11 @@ _REDIRECT = (
     "address", "answer", "answerer", "bounded", "compiled_link", "decision", "head", "lane", "link_cache",
     "location", "parameters", "recorder", "tap", "visitor",
 )  # fmt: skip
-_MODULES = ("journal", "domain/click_id", "domain/clicks", *(f"redirect/{module}" for module in _REDIRECT))
+_JUDGING = ("attribution", "codes", "commission", "models", "money", "valuation")
+_MODULES = (
+    "journal", "domain/click_id", "domain/clicks", *(f"redirect/{module}" for module in _REDIRECT),
+    *(f"domain/{module}" for module in _JUDGING),
+)  # fmt: skip
 
 
 def _extensions() -> list[Extension]:
