@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 import orjson
@@ -117,14 +116,15 @@ class LinkStore:
         # Listeners that are back before the breaker knows would never hear of an edit that was not announced.
         if not announce and not self._redis_breaker.allows():
             return
-        encoded = {link.slug: (link.version, encode_link(link)) for link in links}
-        if not encoded:
+        copies = {link: encode_link(link) for link in links}
+        if not copies:
             return
         try:
             async with self._told_breaker(), self._redis.pipeline(transaction=False) as pipe:
-                arguments = [time.time(), _KEEP_S, *chain.from_iterable(encoded.values())]
-                await self._put_newer([*map(_key, encoded)], arguments, client=pipe)
-                for _, copy in encoded.values() if announce else ():
+                versions = [part for link, copy in copies.items() for part in (link.version, copy)]
+                keys = [_key(link.slug) for link in copies]
+                await self._put_newer(keys, [time.time(), _KEEP_S, *versions], client=pipe)
+                for copy in copies.values() if announce else ():
                     pipe.publish(_FEED, copy)
                 await pipe.execute()
         except StreamUnavailableError as error:
