@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.integration.test_credit_convergence import until_idle
 from tests.support.batches import batch_of
-from tests.support.facts import Facts, dressed, random_facts, store_facts
+from tests.support.facts import Cost, Facts, dressed, random_facts, store_facts
 from tests.support.reference import WHOLE, Click, Code, Link, World
 from tests.support.reference_stats import ALL, Question, Sums, count
 from tests.support.worlds import (
@@ -222,6 +222,17 @@ async def ask(database: Database, *group_by: str, program: int = 1, **fields: An
     zone = fields.get("zone", BERLIN)
     programme = Program(ProgramId(program), f"programme-{program}", "EUR", zone, "click_id", margin)
     return await Stats(StatsTable(database), judge_and_value).query(programme, query)
+
+
+async def test_costs_belong_to_no_hour(database: Database) -> None:
+    """They have days."""
+    costs = [Cost(date(2026, 3, 22), 1, 500, "EUR", influencer=1)]
+    await load(database, 1, world_of([click("2026-03-22T12:00:00+01:00")]), BERLIN, Facts(costs=costs))
+    answer = await ask(database, "hour", metrics=("clicks", "cost"), fill=False)
+    assert answer["rows"] == [
+        {"hour": "2026-03-22T12:00:00+01:00", "clicks": 1, "cost": "0.00"},
+        {"hour": None, "clicks": 0, "cost": "5.00"},
+    ]
 
 
 async def test_the_answer_says_what_was_asked_and_how_it_was_counted(database: Database) -> None:
