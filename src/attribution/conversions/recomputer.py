@@ -27,7 +27,7 @@ from .attributor import judge_and_value
 from .together import together
 
 _log = structlog.get_logger(__name__)
-_LANES = 2
+_LANES = 3
 _NOTHING = Part()
 _Parts = dict[tuple[str, InfluencerId | None], Part]
 """By via and influencer."""

@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 _PARTITIONS_INTERVAL_S = 3600.0
 _PARTITIONS_RETRY_S = 5.0
 _STATEMENT_TIMEOUT_S = 120.0
-_RECOMPUTER_POLICY = RecomputerPolicy(batch=2000, batches=5)
+_RECOMPUTER_POLICY = RecomputerPolicy(batch=1000, batches=10)
 """Conversions: new ones wait no longer than these take."""
 _LANES = 2
 """Batches of a partition on their way at once: one is decoded while Postgres takes the other."""
