@@ -63,11 +63,14 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"nothing listens on port {port}")
 
 
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def resident_mb(pid: int) -> float:
     """Of the process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 + sum(resident_mb(int(child)) for child in children)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 + sum(map(resident_mb, children(pid)))
 
 
 def peak_mb(pid: int) -> float:
@@ -84,8 +87,8 @@ def own_cpu_seconds(pid: int, *, dead_children: bool = False) -> float:
 def cpu_seconds(pid: int) -> float:
     """Of the process and its children, the dead ones included; of one that ends just now, none."""
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        born = children(pid)
         own = own_cpu_seconds(pid, dead_children=True)
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return own + sum(cpu_seconds(int(child)) for child in children)
+    return own + sum(map(cpu_seconds, born))

@@ -16,7 +16,7 @@ from attribution.embedded.valkey import EmbeddedValkey
 from attribution.entrypoints.migrate import migrate
 from attribution.settings import Settings
 
-from .processes import SERVER_CORE, free_port, running
+from .processes import SERVER_CORE, children, free_port, running
 from .wrk import tap
 from .yardsticks import DESTINATION
 
@@ -107,7 +107,7 @@ def consumer(backend: Backend, *, core: int | None) -> "Iterator[subprocess.Pope
 
 
 def worker_pids(server: "subprocess.Popen[bytes]") -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()]
+    return children(server.pid)
 
 
 def reader_pid(server: "subprocess.Popen[bytes]") -> int:

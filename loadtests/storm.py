@@ -16,7 +16,7 @@ from statistics import median
 from .history import LINKS, history
 from .latency import random_taps
 from .open_loop import Latencies, OpenLoop, median_cells
-from .processes import LOAD_CORE
+from .processes import LOAD_CORE, children
 from .report import Table
 from .service import reader_pid, server, warm
 from .stats import KEY
@@ -34,7 +34,8 @@ async def run(directory: Path, seconds: int) -> list[Table]:
         with server(servers) as (port, process):
             await asyncio.to_thread(warm, port, LINKS)
             # Only now: a worker that learns its links waits for Postgres. The reader's connections are made later.
-            _give_way(servers.postgres.pid)
+            for pid in (servers.postgres.pid, *children(servers.postgres.pid)):
+                _give_way(pid)
             os.sched_setaffinity(reader_pid(process), {LOAD_CORE})
             most = await asyncio.to_thread(tap, port, links=LINKS, pattern="random", seconds=seconds)
             load = OpenLoop(directory, random_taps())
