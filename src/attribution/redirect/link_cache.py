@@ -21,7 +21,7 @@ from .compiled_link import CompiledLink, compile_link
 _log = structlog.get_logger(__name__)
 _LOADS_AT_ONCE = 4
 _LOAD_MAX = 25
-"""To look a hundred up takes over ten milliseconds of the process, for which taps would wait."""
+"""To look a hundred up takes some ten milliseconds of the process, for which taps would wait."""
 _AWAY_PAUSE_S = 0.5
 _REFRESHES_PER_S = 1_000
 _WINDOW_S = 0.025
