@@ -165,7 +165,7 @@ async def value_all(
 
 
 def merged(*touches: Sequence[Touch]) -> list[Touch]:
-    """The click that a click id names is often one of its visitor's too."""
+    """The readings overlap: what is old for one conversion, another of its batch needed."""
     groups = [group for group in touches if group]
     if len(groups) == 1:
         return [*groups[0]]
