@@ -1,9 +1,13 @@
-"""Runs of open_loop.c: a fixed rate, latencies from when a request was due (no coordinated omission)."""
+"""Runs of open_loop.c: a fixed rate, latencies from when a request was due (no coordinated omission).
+
+Without the right to real-time priority (root, or CAP_SYS_NICE), what else runs on its core makes it late.
+"""
 
 import json
 import os
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -57,6 +61,17 @@ class OpenLoop:
             check=True,
             capture_output=True,
             timeout=seconds + _LATEST_END_S,
-            preexec_fn=(lambda: os.sched_setaffinity(0, {core})) if core is not None else None,
+            preexec_fn=(lambda: _go_first_on(core)) if core is not None else None,
         ).stdout
         return Latencies(**json.loads(output))
+
+
+def _go_first_on(core: int) -> None:
+    """Before all that shares the core: the generator's lateness would count as the server's.
+
+    Niceness would not do: Linux shares out a core between sessions first (autogroups), and each process of Postgres
+    is a session.
+    """
+    os.sched_setaffinity(0, {core})
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

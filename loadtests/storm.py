@@ -1,7 +1,6 @@
 """Taps at a fixed rate, by themselves and under a storm of questions: what reading costs the redirect.
 
-The worker has the server core. All others share the other one, where they give way to the generator, whose lateness
-would count as the worker's.
+The worker has the server core. All others share the other one with the generator, which goes first there.
 """
 
 import asyncio
@@ -25,7 +24,6 @@ from .wrk import tap
 CLICKS = 1_000_000
 _ROUNDS = 9
 _ASKERS = 8
-_NICENESS = 10
 _QUESTION = "/v1/stats?program=history&from=2025-01-01&to=2026-01-01&group_by=influencer"
 
 
@@ -35,17 +33,11 @@ async def run(directory: Path, seconds: int) -> list[Table]:
             await asyncio.to_thread(warm, port, LINKS)
             # Only now: a worker that learns its links waits for Postgres. The reader's connections are made later.
             for pid in (servers.postgres.pid, *children(servers.postgres.pid)):
-                _give_way(pid)
+                os.sched_setaffinity(pid, {LOAD_CORE})
             os.sched_setaffinity(reader_pid(process), {LOAD_CORE})
             most = await asyncio.to_thread(tap, port, links=LINKS, pattern="random", seconds=seconds)
             load = OpenLoop(directory, random_taps())
             return [await asyncio.to_thread(_measured, load, port, most.rate // 4, seconds)]
-
-
-def _give_way(pid: int) -> None:
-    """Of a process with the children that it starts from now on; 0 is the thread that says so."""
-    os.sched_setaffinity(pid, {LOAD_CORE})
-    os.setpriority(os.PRIO_PROCESS, pid, _NICENESS)
 
 
 def _measured(load: OpenLoop, port: int, rate: float, seconds: int) -> Table:
@@ -70,7 +62,7 @@ def _storm(port: int) -> Iterator[Sequence[int]]:
     over, answers = threading.Event(), list[int]()
 
     def ask() -> None:
-        _give_way(0)
+        os.sched_setaffinity(0, {LOAD_CORE})
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         while not over.is_set():
             connection.request("GET", _QUESTION, headers={"Authorization": f"Bearer {KEY}"})
