@@ -14,7 +14,7 @@ _REDIRECT = (
 )  # fmt: skip
 _JUDGING = ("attribution", "codes", "commission", "models", "money", "valuation")
 _MODULES = (
-    "journal", "domain/click_id", "domain/clicks", *(f"redirect/{module}" for module in _REDIRECT),
+    "journal", "adapters/click_rows", "domain/click_id", "domain/clicks", *(f"redirect/{module}" for module in _REDIRECT),
     *(f"domain/{module}" for module in _JUDGING),
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from tests.support.batches import batch_of
 
-from attribution.adapters.click_rows import ClickBatch
+from attribution.adapters.click_batch import ClickBatch
 from attribution.adapters.click_table import ClickTable, Committed, DeadLetter, Stored, months_ahead
 from attribution.adapters.journal_progress import JournalProgress
 from attribution.adapters.postgres import Database

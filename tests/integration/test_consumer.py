@@ -22,7 +22,7 @@ from tests.support.pipeline import (
 )
 from tests.support.waiting import eventually
 
-from attribution.adapters.click_rows import ClickBatch
+from attribution.adapters.click_batch import ClickBatch
 from attribution.adapters.click_stream import GROUP, Entry, stream_key
 from attribution.adapters.click_table import DeadLetter
 from attribution.domain.click_id import make_click_id

@@ -14,7 +14,7 @@ from tests.support.api import Api, assert_problem
 from tests.support.pipeline import Pipeline, make_click, make_clicks, pipeline_over
 from tests.support.waiting import eventually
 
-from attribution.adapters.click_rows import ClickBatch
+from attribution.adapters.click_batch import ClickBatch
 from attribution.adapters.click_stream import StreamCensus, stream_key
 from attribution.adapters.click_table import DeadLetter
 from attribution.adapters.ledger_table import LedgerTable

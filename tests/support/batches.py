@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from attribution.adapters.click_rows import ClickBatch
+from attribution.adapters.click_batch import ClickBatch
 from attribution.domain.clicks import Click, pack_click
 
 

@@ -15,7 +15,8 @@ from attribution.domain.clicks import CLICK_ID, PROGRAM_ID, TIME, record_time_us
 from attribution.domain.instants import from_us
 from attribution.domain.quarters import count_by_quarter, quarter_of, quarter_start
 
-from .click_rows import COLUMNS, DELTA_COLUMNS, ClickBatch, copy_file, delta_rows
+from .click_batch import ClickBatch
+from .click_rows import COLUMNS, DELTA_COLUMNS, copy_file, delta_rows
 from .postgres import Database
 from .statements import statements
 

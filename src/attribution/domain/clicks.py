@@ -28,7 +28,7 @@ _HEAD = Struct(">B16s41sBB2s")
 HEAD_SIZE = _HEAD.size
 """Of a record, in bytes: the texts follow."""
 # Places in a record, for who handles many without an object for each.
-TIME, CLICK_ID, PROGRAM_ID, LINK_AND_AUDIENCE = slice(1, 9), slice(1, 17), slice(17, 25), slice(17, 62)
+TIME, CLICK_ID, PROGRAM_ID = slice(1, 9), slice(1, 17), slice(17, 25)
 _LINK_PART = Struct(">QQQQQB")
 _TEXTS = 3 + SUB_COUNT
 _LAST_ID = 2**63 - 1

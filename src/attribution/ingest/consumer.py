@@ -9,7 +9,7 @@ from typing import TypeVar
 import structlog
 
 from attribution import metrics
-from attribution.adapters.click_rows import ClickBatch
+from attribution.adapters.click_batch import ClickBatch
 from attribution.adapters.click_stream import Entry, StreamReader
 from attribution.adapters.click_table import ClickTable, CopyFiles, DeadLetter, Source, Stored
 from attribution.errors import AttributionError, RejectedRowsError, UnavailableError

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from attribution.adapters.click_rows import ClickBatch, copy_row
+from attribution.adapters.click_batch import ClickBatch
+from attribution.adapters.click_rows import copy_row
 from attribution.adapters.click_stream import Entry
 from attribution.adapters.click_table import Committed, CopyFiles, DeadLetter, Source
 from attribution.domain.clicks import MalformedClickError, record_time_us, renewed
