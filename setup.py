@@ -14,8 +14,8 @@ _REDIRECT = (
 )  # fmt: skip
 _JUDGING = ("attribution", "codes", "commission", "models", "money", "valuation")
 _MODULES = (
-    "journal", "adapters/click_rows", "domain/click_id", "domain/clicks", *(f"redirect/{module}" for module in _REDIRECT),
-    *(f"domain/{module}" for module in _JUDGING),
+    "journal", "adapters/click_rows", "domain/click_id", "domain/clicks",
+    *(f"redirect/{module}" for module in _REDIRECT), *(f"domain/{module}" for module in _JUDGING),
 )  # fmt: skip
 
 
