@@ -27,7 +27,7 @@ from attribution.adapters.stats_pages import first_readings, on_page
 from attribution.adapters.stats_question import Order, Question
 from attribution.adapters.stats_table import StatsFacts, StatsTable
 from attribution.domain.ids import ProgramId
-from attribution.domain.measures import Dimension, Sum
+from attribution.domain.measures import IDS, Dimension, Sum
 from attribution.stats.metrics import METRICS
 
 pytestmark = pytest.mark.usefixtures("foreign_program")
@@ -56,21 +56,26 @@ async def test_a_page_is_a_part_of_the_whole_answer(database: Database, seed: in
     rng = random.Random(seed)  # noqa: S311
     zone = ZONES[seed % len(ZONES)]
     await load(database, 1, random_world(seed, currencies=("EUR", "EUR", "USD")), zone, random_facts(seed))
-    in_part = 0
-    for _ in range(120):
-        group_by = rng.sample(DIMENSIONS, rng.choice((1, 1, 2, 3)))
+    in_part = by_roster = 0
+    for number in range(120):
+        of_all_objects = number % 5 == 0
+        group_by = [rng.choice(IDS)] if of_all_objects else rng.sample(DIMENSIONS, rng.choice((1, 1, 2, 3)))
         asked = replace(
             asked_of_table(replace(question(rng, zone, group_by), model=None)), gross_margin=Decimal("0.6")
         )
+        if of_all_objects:
+            asked = replace(asked, filters={})
         asked = replace(asked, order=random_order(rng, asked.group_by, asked))
         page = replace(asked, limit=rng.choice((1, 1, 2, 4)), offset=rng.choice((0, 0, 1, 3)))
         async with StatsTable(database).snapshot(ProgramId(1)) as facts:
             whole, totals = map(rows_of, await facts.page(asked))
             found = map(rows_of, await facts.page(page))
             in_part += await is_read_in_part(facts, page)
+            by_roster += await facts._page_by_roster(page, await facts._rates(page)) is not None
         assert [*found] == [whole[page.offset : page.offset + (page.limit or 0)], totals], page
         await roll_up_some(database, rng)
     assert in_part > 0
+    assert by_roster > 0
 
 
 async def test_an_empty_period_has_no_visitors(database: Database) -> None:

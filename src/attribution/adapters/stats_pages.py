@@ -61,6 +61,25 @@ def first_readings(question: Question) -> list[Question]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class RosterPage:
+    """Of one kind of object, in the order of ids. If each has facts, it ends at the `last` of those that exist."""
+
+    kind: Dimension
+    last: int
+    descending: bool
+
+
+def roster_page(question: Question) -> RosterPage | None:
+    """None: the answer has other groups or another order, or filters, which few objects pass."""
+    if question.limit is None or question.filters or question.buckets or len(question.group_by) != 1:
+        return None
+    if _by_sums(question):
+        return None
+    dimension, descending = _leading(question)
+    return RosterPage(dimension, question.offset + question.limit, descending) if dimension in IDS else None
+
+
 def leading_reading(first: Question) -> Question | None:
     """That bounds a first reading by several dimensions: by the leading one alone, of which there are fewer values.
 

@@ -33,6 +33,15 @@ class _SumsComposer(FactsComposer):
         sums = (f"coalesce({name}, 0)::{sum_type(name)} AS {name}" for name in self.question.added)
         return f"SELECT {', '.join([*self.question.group_by, *sums])} FROM ({self.facts(source)}) s"  # noqa: S608
 
+    def roster(self, kind: Dimension, last: int, *, descending: bool) -> str:
+        return self._named(
+            "roster",
+            kind=kind,
+            program=self.value(self.question.program_id, "bigint"),
+            direction="DESC" if descending else "ASC",
+            before=self.value(last - 1, "bigint"),
+        )
+
     def paged(self) -> str:
         return self._named("paged", summed=self.summed(), **self._page())
 
@@ -109,6 +118,12 @@ def summed_statement(question: Question, *, rolled_up: bool, rates: Rates) -> St
 def page_statement(question: Question, *, rolled_up: bool, rates: Rates) -> Statement:
     composer = _SumsComposer(question, rolled_up, rates)
     return Statement(composer.paged(), composer.values)
+
+
+def roster_statement(question: Question, kind: Dimension, last: int, *, descending: bool) -> Statement:
+    """The id of the `last` object of a kind, if there are so many."""
+    composer = _SumsComposer(question)
+    return Statement(composer.roster(kind, last, descending=descending), composer.values)
 
 
 def page_with_totals_statement(question: Question, *, rolled_up: bool, rates: Rates) -> Statement:

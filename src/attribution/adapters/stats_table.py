@@ -21,10 +21,10 @@ from .postgres import Database, Row
 from .statements import statements
 from .stats_composer import Statement
 from .stats_facts import foreign_costs_statement, missing_rate_statement
-from .stats_pages import Groups, Key, first_readings, leading_reading, narrowed, on_page
-from .stats_question import Question, Rates, whole
+from .stats_pages import Groups, Key, first_readings, leading_reading, narrowed, on_page, roster_page
+from .stats_question import Bound, Question, Rates, whole
 from .stats_sources import COSTS, MONEY
-from .stats_sql import page_statement, page_with_totals_statement, summed_statement
+from .stats_sql import page_statement, page_with_totals_statement, roster_statement, summed_statement
 from .stats_visitors import (
     SketchPlan,
     other_visitors_statement,
@@ -90,16 +90,29 @@ class StatsFacts:
     async def page(self, question: Question) -> tuple[Groups, Groups]:
         """And the totals over all groups whatever the page, as the only one. Raises as `groups` does."""
         rates = await self._rates(question)
-        on_it = await self._read_first(question, rates)
-        if on_it is None:
+        groups = await self._page_by_roster(question, rates)
+        if groups is None and (on_it := await self._read_first(question, rates)) is not None:
+            groups = await self._page(on_it, rates)
+        if groups is None:
             groups, total = await self._page_with_totals(question, rates)
         else:
-            groups = await self._page(on_it, rates)
             total = await self._summed(whole(question), rates)
         if Sum.UNIQUE_VISITORS in question.sums:
             await self._count_visitors(narrowed(question, groups), groups)
             await self._count_visitors(whole(question), total)
         return groups, total
+
+    async def _page_by_roster(self, question: Question, rates: Rates) -> Groups | None:
+        """None: it is no such page, or some of the first on the list have no facts, and others follow."""
+        page = roster_page(question)
+        if page is None:
+            return None
+        rows = await self._fetch(roster_statement(question, page.kind, page.last, descending=page.descending))
+        if not rows:
+            return None
+        [[last]] = rows
+        groups = await self._page(replace(question, bound=Bound(page.kind, last, page.descending)), rates)
+        return groups if groups.size == question.limit else None
 
     async def _read_first(self, question: Question, rates: Rates) -> Question | None:
         """For the groups of the page; None: no part of the facts tells them."""

@@ -230,6 +230,10 @@ SELECT {labels} {sums}
 FROM parts
 {grouped};
 
+-- name: roster
+-- The id where so many objects of a kind end.
+SELECT {kind}_id FROM {kind}s WHERE program_id = {program} ORDER BY {kind}_id {direction} LIMIT 1 OFFSET {before};
+
 -- name: paged
 SELECT * FROM ({summed}) s
 {ordered}
