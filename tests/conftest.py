@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,13 +14,12 @@ import pytest
 import pytest_asyncio
 import redis.asyncio
 import structlog
+from tests.support.spare_databases import SpareDatabases
 
 from attribution.embedded.postgres import EmbeddedPostgres
 from attribution.embedded.valkey import EmbeddedValkey
 from attribution.entrypoints.migrate import migrate
 from attribution.settings import Settings
-
-_numbers = count(1)
 
 for _name in list(os.environ):  # a developer's own settings are not the tests'
     if _name.startswith("ATTRIBUTION_") or _name in {
@@ -86,13 +84,16 @@ async def migrated_template(postgres: EmbeddedPostgres, tmp_path_factory: pytest
     return "migrated"
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def spare_databases(postgres: EmbeddedPostgres, migrated_template: str) -> SpareDatabases:
+    return SpareDatabases(postgres.url, migrated_template)
+
+
 @pytest_asyncio.fixture
-async def database_url(postgres: EmbeddedPostgres, migrated_template: str) -> AsyncIterator[str]:
+async def database_url(spare_databases: SpareDatabases) -> AsyncIterator[str]:
     """A migrated database of the test's own."""
-    name = f"test_{next(_numbers)}"
-    await _execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    yield _with_database(postgres.url, name)
-    await _execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
+    async with spare_databases.lent() as url:
+        yield url
 
 
 @pytest_asyncio.fixture
