@@ -1,4 +1,4 @@
-"""Real servers for the tests: one Postgres and one Valkey a test process, a fresh database a test."""
+"""Real servers for the tests: one Postgres and one Valkey a test process, an empty database a test."""
 
 import asyncio
 import logging
