@@ -127,7 +127,7 @@ async def test_goals_worked_by_hand(api: Api) -> None:
     early = await api.ask("GET", "/v1/reports/goals", params={"campaign": campaign["id"], "to": "2026-11-01"})
     assert early.json()["data"][0]["metrics"]["roas"]["figure"] is None
     as_csv = await api.ask("GET", "/v1/reports/goals", params={"format": "csv", "to": "2026-12-01"})
-    assert as_csv.text.splitlines()[1].startswith(f"{campaign['id']},Winter,sales,orders,3,5,0.600000,False,higher")
+    assert as_csv.text.splitlines()[1].startswith(f"{campaign['id']},Winter,sales,orders,3,5,0.600000,false,higher")
 
 
 async def test_each_goal_has_its_metrics(api: Api) -> None:

@@ -279,8 +279,34 @@ async def test_what_cannot_be_asked_is_named(api: Api) -> None:
     ):
         response = await api.ask("GET", "/v1/reports/changes", params=change | {parameter: value})
         assert_problem(response, 422, "query", parameter)
-    as_csv = await api.ask("GET", "/v1/reports/leaderboard", params=board | {"format": "csv"})
-    assert (as_csv.status_code, as_csv.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+
+
+async def test_csv_names_its_columns_whether_it_has_rows_or_none(api: Api) -> None:
+    asked = {"by": "influencer", "metric": "roi", "format": "csv"}
+    answer = await api.ask("GET", "/v1/reports/leaderboard", params=asked)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    interval = "interval_method,interval_lower,interval_upper"
+    assert answer.text == (
+        f"influencer,value,{interval},evidence,sums_revenue,sums_commission,sums_recorded_costs\r\n"
+    )
+    asked = {"by": "post", "metric": "clicks", "format": "csv"}
+    changes = await api.ask("GET", "/v1/reports/changes", params=asked)
+    assert changes.text == "post,value,centre,sigma,lower,upper,score,evidence\r\n"
+    journeys = await api.ask("GET", "/v1/reports/journeys", params={"format": "csv"})
+    assert journeys.text == "influencer,in_paths,credited,assisted,assist_ratio\r\n"
+    cohorts = await api.ask("GET", "/v1/reports/lifetime-value", params={"by": "code", "format": "csv"})
+    assert cohorts.text.startswith("code,month,customers,orders,net_revenue_per_customer_30,")
+
+
+async def test_money_that_a_rank_rests_on_is_in_the_currency(database: Database) -> None:
+    """As all money of answers: decimal strings under the names that definitions use, not minor units."""
+    await load(database, 1, world_of(*of_link(1, 2, 1)))
+    board = await lead(database, "influencer", "revenue")
+    assert [row["sums"] for row in board["rows"]] == [{"revenue": "10.00"}]
+    assert board["definition"]["numerator"] == "revenue"
+    roi = await lead(database, "influencer", "roi", minimum=0)
+    assert roi["definition"]["numerator"] == "revenue x gross_margin - commission - recorded_costs"
+    assert roi["definition"]["denominator"] == "commission + recorded_costs"
 
 
 def test_all_metrics_but_one_can_be_ranked() -> None:

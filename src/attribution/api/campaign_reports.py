@@ -25,6 +25,8 @@ from .route import V1Route
 from .services import QuestionServices
 
 _PAGE_MAX = 100
+_GOAL_COLUMNS = ("id", "name", "goal", "metric", "figure", "target", "share", "reached", "better", "formula")
+_TAIL_COLUMNS = ("number", "clicks", "revenue", "share_so_far_clicks", "share_so_far_revenue")
 _EVER = timedelta(days=0)
 Id = Annotated[str | None, Query(max_length=64)]
 
@@ -180,7 +182,7 @@ def campaign_reports_router(services: QuestionServices) -> APIRouter:
         found = await _aimed(table, program, query)
         data = [await goals.report(program, campaign, query.start, query.end) for campaign in found[: query.limit]]
         if form == "csv":
-            return as_csv("goals", [row for report in data for row in _lines(report)])
+            return as_csv("goals", _GOAL_COLUMNS, [row for report in data for row in _lines(report)])
         more = len(found) > query.limit
         return {"data": data, "next_cursor": encode_cursor(found[query.limit - 1].campaign_id) if more else None}
 
@@ -194,7 +196,7 @@ def campaign_reports_router(services: QuestionServices) -> APIRouter:
     async def long_tail(program: ProgramOf, asked: Annotated[TailOf, Depends(_tail_of)], form: Form = "json") -> Any:
         since = await _since(table, program, asked)
         answer = await tails.query(program, TailQuery(asked.of, asked.number, since, asked.end, asked.weekly))
-        return as_csv("long-tail", answer["rows"]) if form == "csv" else answer
+        return as_csv("long-tail", _TAIL_COLUMNS, answer["rows"]) if form == "csv" else answer
 
     return router
 

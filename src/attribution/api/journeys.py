@@ -17,6 +17,7 @@ from .route import V1Route
 from .services import QuestionServices
 
 _DEFAULT_PERIOD = timedelta(days=30)
+_COLUMNS = ("in_paths", "credited", "assisted", "assist_ratio")
 
 
 class Length(BaseModel):
@@ -81,6 +82,6 @@ def journeys_router(services: QuestionServices) -> APIRouter:
         program: ProgramOf, query: Annotated[JourneysQuery, Depends(_asked)], form: Form = "json"
     ) -> Any:
         answer = await reports.query(program, query)
-        return as_csv("journeys", answer["rows"]) if form == "csv" else answer
+        return as_csv("journeys", [query.unit, *_COLUMNS], answer["rows"]) if form == "csv" else answer
 
     return router

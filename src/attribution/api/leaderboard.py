@@ -11,6 +11,7 @@ from attribution.adapters.stats_table import StatsTable
 from attribution.domain.measures import Dimension
 from attribution.stats.changes import Changes, ChangesQuery, Changing
 from attribution.stats.leaderboard import RANKABLE, End, LeaderboardQuery, Leaderboards
+from attribution.stats.metrics import sum_names
 
 from .auth import ProgramOf
 from .problems import documented
@@ -21,6 +22,8 @@ from .services import QuestionServices
 _DEFAULT_PERIOD = timedelta(days=30)
 _LIMIT_MAX = 1_000
 _MINIMUM_MAX = 10**12
+_RANKED_COLUMNS = ("value", "interval_method", "interval_lower", "interval_upper", "evidence")
+_CHANGED_COLUMNS = ("value", "centre", "sigma", "lower", "upper", "score", "evidence")
 
 
 class Ranked(StrEnum):
@@ -122,6 +125,10 @@ def _reachable(since: datetime, until: datetime) -> datetime:
     return until
 
 
+def _sums_of(metric: str) -> list[str]:
+    return [f"sums_{name}" for name in sum_names(metric)]
+
+
 def leaderboard_router(services: QuestionServices) -> APIRouter:
     router = APIRouter(prefix="/v1/reports", tags=["reports"], route_class=V1Route)
     table = StatsTable(services.database)
@@ -137,7 +144,11 @@ def leaderboard_router(services: QuestionServices) -> APIRouter:
         program: ProgramOf, query: Annotated[LeaderboardQuery, Depends(_leaderboard)], form: Form = "json"
     ) -> Any:
         answer = await leaderboards.query(program, query)
-        return as_csv("leaderboard", answer["rows"]) if form == "csv" else answer
+        return (
+            as_csv("leaderboard", [query.by, *_RANKED_COLUMNS, *_sums_of(query.metric)], answer["rows"])
+            if form == "csv"
+            else answer
+        )
 
     @router.get(
         "/changes",
@@ -149,6 +160,6 @@ def leaderboard_router(services: QuestionServices) -> APIRouter:
         program: ProgramOf, query: Annotated[ChangesQuery, Depends(_changes)], form: Form = "json"
     ) -> Any:
         answer = await changes.query(program, query)
-        return as_csv("changes", answer["rows"]) if form == "csv" else answer
+        return as_csv("changes", [query.by, *_CHANGED_COLUMNS], answer["rows"]) if form == "csv" else answer
 
     return router

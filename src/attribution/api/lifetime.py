@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
+from attribution.adapters.customer_values import HORIZONS
 from attribution.adapters.lifetime_table import LifetimeTable
 from attribution.domain.measures import Dimension
 from attribution.stats.lifetime import LifetimeQuery, LifetimeValues
@@ -19,6 +20,10 @@ from .services import QuestionServices
 from .stats import cursor_of, offset_of
 
 _DEFAULT_PERIOD = timedelta(days=365)
+_COLUMNS = (
+    "month", "customers", "orders", *(f"net_revenue_per_customer_{days}" for days in HORIZONS), "net_revenue_so_far",
+    "refunds", "repeat_rate",
+)  # fmt: skip
 
 
 class BroughtBy(StrEnum):
@@ -72,7 +77,7 @@ def lifetime_router(services: QuestionServices) -> APIRouter:
     ) -> Any:
         answer = dict(await values.query(program, query))
         if form == "csv":
-            return as_csv("lifetime-value", answer["rows"])
+            return as_csv("lifetime-value", [query.by, *_COLUMNS], answer["rows"])
         answer["next_cursor"] = cursor_of(answer.pop("next_offset"))
         return answer
 

@@ -39,13 +39,14 @@ def period(program: Program, start: str | None, end: str | None, default: timede
     return since, until
 
 
-def as_csv(name: str, rows: Sequence[Mapping[str, Any]]) -> Response:
-    """One line a row; what is nested has its names joined by `_`. Null is empty."""
+def as_csv(name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Response:
+    """One line a row, below the columns' names. What is nested has its names joined by `_`. Null is empty."""
     text = StringIO()
-    flat = [dict(_flattened(row)) for row in rows]
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in flat for key in row)), restval="")
-    writer.writeheader()
-    writer.writerows({key: _cell(value) for key, value in row.items()} for row in flat)
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    for row in rows:
+        cells = dict(_flattened(row))
+        writer.writerow([_cell(cells.get(column)) for column in columns])
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -59,7 +60,9 @@ def _flattened(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _cell(value: Any) -> Any:
-    """A text that would be a formula has an apostrophe before it; a number has none."""
+    """A text that would be a formula has an apostrophe before it; a number has none. Truth is as in JSON."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value):
         return f"'{value}"
     return value

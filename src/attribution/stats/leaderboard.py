@@ -16,7 +16,7 @@ from attribution.domain.measures import Dimension, Sum
 from attribution.domain.money import exponent
 from attribution.domain.programs import Program
 
-from .metrics import METRICS, Metric, Unit, explained, ratio
+from .metrics import METRICS, Metric, Unit, as_count, explained, ratio, shown_sums
 
 LESS_IS_BETTER: Final = frozenset({"bot_clicks", "refunds", "commission", "discount", "cost", "cpc", "cpa"})
 RANKABLE: Final = tuple(name for name in METRICS if name != "unique_visitors")
@@ -158,10 +158,6 @@ def _row(
         "interval": {"method": method, "lower": figure(row["lower"]), "upper": figure(row["upper"])}
         if method
         else None,
-        "evidence": _plain(row[evidence.of]) if evidence else None,
-        "sums": {name.value: _plain(value) for name, value in sums.items()},
+        "evidence": as_count(row[evidence.of]) if evidence else None,
+        "sums": shown_sums(sums, program.currency),
     }
-
-
-def _plain(value: Decimal | int) -> int | float:
-    return int(value) if value == int(value) else float(value)

@@ -8,7 +8,7 @@ from operator import add
 from typing import Any, Final
 
 from attribution.domain.measures import Sum, Term
-from attribution.domain.money import exponent, from_minors
+from attribution.domain.money import exponent, from_minor, from_minors
 
 _divide = Context(prec=12).divide
 _RATIO_DIGITS = 6
@@ -53,7 +53,7 @@ class Metric:
             denominators = _added(self.denominator, columns, gross_margin)
             return list(map(ratio, numerators, [value * parts for value in denominators]))
         if self.unit is Unit.COUNT:
-            return [value if isinstance(value, int) else _count(value) for value in numerators]
+            return [value if isinstance(value, int) else as_count(value) for value in numerators]
         return [*from_minors(list(map(int, numerators)), currency)]
 
 
@@ -69,7 +69,7 @@ def _taken(term: Term, column: Sequence[Decimal | int], gross_margin: Decimal) -
     return column if factor == 1 else [value * factor for value in column]
 
 
-def _count(value: Decimal) -> int | float:
+def as_count(value: Decimal | int) -> int | float:
     number = float(value)
     return int(number) if number.is_integer() else number
 
@@ -175,6 +175,34 @@ METRICS: Final[Mapping[str, Metric]] = {
 }
 
 
+_SHOWN_AS: Final[Mapping[Sum, str]] = {
+    Sum.GROSS: "gross_revenue",
+    Sum.NET: "revenue",
+    Sum.DISCOUNT: "discount",
+    Sum.COMMISSION: "commission",
+    Sum.COSTS: "recorded_costs",
+}
+"""Sums of money, which answers show in units of the currency and not as they are kept."""
+
+
+def sum_names(metric: str) -> list[str]:
+    """Of what a metric is made of, as `shown_sums` names it."""
+    terms = (*METRICS[metric].numerator, *METRICS[metric].denominator)
+    return list(dict.fromkeys(_shown_as(term.sum) for term in terms))
+
+
+def _shown_as(of: Sum) -> str:
+    return _SHOWN_AS.get(of, of.value)
+
+
+def shown_sums(sums: Sums, currency: str) -> Mapping[str, Value]:
+    """By the names that definitions use. Numbers for counts, decimal strings for money."""
+    return {
+        _shown_as(of): from_minor(int(value), currency) if of in _SHOWN_AS else as_count(value)
+        for of, value in sums.items()
+    }
+
+
 def explained(name: str) -> Mapping[str, Any]:
     """As the answer shows a metric's definition."""
     metric = METRICS[name]
@@ -189,7 +217,7 @@ def explained(name: str) -> Mapping[str, Any]:
 
 def _text(terms: tuple[Term, ...]) -> str:
     texts = [
-        f"{'- ' if term.sign < 0 else '+ '}{term.sum}{' x gross_margin' if term.times_margin else ''}"
+        f"{'- ' if term.sign < 0 else '+ '}{_shown_as(term.sum)}{' x gross_margin' if term.times_margin else ''}"
         for term in terms
     ]
     return " ".join(texts).removeprefix("+ ")
