@@ -2,17 +2,20 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests.integration.test_credit_convergence import until_idle
 from tests.integration.test_stats import click, load, sale, world_of
 from tests.support import reference_models
 from tests.support.api import Api, assert_problem
+from tests.support.facts import Facts, Rate, random_facts
 from tests.support.reference import WHOLE, Click, Order, World, fold, judge_all, share, visitors_named, weights
-from tests.support.worlds import MODELS, instant, random_world
+from tests.support.reference_value import worth
+from tests.support.worlds import MODELS, RandomWorld, instant, random_world
 
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.postgres import Database
@@ -21,6 +24,7 @@ from attribution.conversions.attributor import Attributor, AttributorPolicy
 from attribution.conversions.report import ReportQuery, Reports, Unit
 from attribution.domain.ids import ProgramId
 from attribution.domain.programs import Program
+from attribution.errors import MissingRateError
 from attribution.models import Path
 
 pytestmark = pytest.mark.usefixtures("foreign_program")
@@ -69,8 +73,8 @@ async def test_a_report_is_the_references(database: Database) -> None:
     """Of random worlds: what each model of one path would pay, removal effects, Shapley values, participation."""
     for seed in range(8):
         generated = random_world(seed, currencies=("EUR", "EUR", "USD"))
-        world, unit = generated.world, list(Unit)[seed % 3]
-        await load(database, seed + 1, generated)
+        world, unit, facts = generated.world, list(Unit)[seed % 3], random_facts(seed)
+        await load(database, seed + 1, generated, facts=facts)
         judged = [j for j in judge_all(world).values() if not j.order.cancelled and within(j.order.occurred_at)]
         walked = [j for j in judged if j.path]
         report = await ask(database, seed + 1, unit=unit, order=1 + seed % 2)
@@ -82,7 +86,7 @@ async def test_a_report_is_the_references(database: Database) -> None:
         assert report["totals"]["null_paths"] == len(paths), seed
         for j in walked:
             touches = tuple(named(world, unit, j.links[click_id]) for click_id in j.path)
-            net = sum(part.net for part in j.credits.values()) if j.order.currency == "EUR" else 0
+            net = sum(its.net for its in worth(j, world, facts, "EUR", ZoneInfo("UTC")).values())
             paths.append(Path(touches, 1, net))
             at = [clicked.get(c, j.order.named.at if j.order.named else 0) for c in j.path]
             for model, (conversions, value) in paid.items():
@@ -152,22 +156,30 @@ async def test_the_period_is_half_open_and_a_conversion_after_it_still_follows(d
     assert (await ask(database, end=END + timedelta(microseconds=1)))["totals"]["conversions"] == 1
 
 
-async def test_codes_and_other_currencies_leave_paths_as_they_are(database: Database) -> None:
-    """A conversion without touches stands apart; money of another currency is in no sum."""
-    await load(
-        database,
-        1,
-        world_of(
-            [click("2026-03-23T10:00:00Z", visitor="v")],
-            [
-                sale("A", "2026-03-24T10:00:00Z", 100, visitor_id="v", currency="USD"),
-                sale("B", "2026-03-24T10:00:00Z", 100, visitor_id="w"),
-            ],
-        ),
+def two_sales() -> RandomWorld:
+    """One of 1.00 USD after a touch, one of 1.00 EUR after none."""
+    return world_of(
+        [click("2026-03-23T10:00:00Z", visitor="v")],
+        [
+            sale("A", "2026-03-24T10:00:00Z", 100, visitor_id="v", currency="USD"),
+            sale("B", "2026-03-24T10:00:00Z", 100, visitor_id="w"),
+        ],
     )
+
+
+async def test_a_conversion_in_another_currency_has_its_value_at_the_rate_of_its_day(database: Database) -> None:
+    """And one without touches stands apart."""
+    rates = Facts(rates=[Rate(date(2026, 3, 24), "USD", "EUR", Decimal("0.9"))])
+    await load(database, 1, two_sales(), facts=rates)
     report = await ask(database)
-    assert report["totals"] | {"conversions": 1, "value": "0.00", "conversions_without_path": 1} == report["totals"]
-    assert report["other_currencies"] == [{"currency": "USD", "conversions": 1}]
+    assert report["totals"] | {"conversions": 1, "value": "0.90", "conversions_without_path": 1} == report["totals"]
+    assert {row["value"] for row in report["rows"]} == {"0.90"}
+
+
+async def test_a_missing_rate_is_an_error_that_names_its_day(database: Database) -> None:
+    await load(database, 1, two_sales())
+    with pytest.raises(MissingRateError, match="from USD to EUR for 2026-03-24"):
+        await ask(database)
 
 
 async def test_a_report_over_http(api: Api) -> None:
@@ -178,6 +190,9 @@ async def test_a_report_over_http(api: Api) -> None:
     answer = await api.ask("GET", "/v1/reports/attribution", params=period | {"unit": "influencer"})
     assert answer.status_code == 200, answer.text
     assert (answer.json()["rows"], answer.json()["model"]) == ([], "markov")
+    assert (answer.json()["from"], answer.json()["timezone"]) == ("2026-03-01T00:00:00Z", "UTC")
+    as_csv = await api.ask("GET", "/v1/reports/attribution", params=period | {"format": "csv"})
+    assert as_csv.text == "channel,conversions,value,removal_effect\r\n"
     for parameter, value in (
         ("model", "luck"), ("unit", "planet"), ("order", "4"), ("nulls", "perhaps"), ("from", "yesterday"),
         ("from", "2026-05-01"),

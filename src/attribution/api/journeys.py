@@ -45,6 +45,7 @@ class Journeys(BaseModel):
 
     start: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
+    timezone: str
     unit: Unit
     as_of: datetime
     conversions: int

@@ -14,10 +14,12 @@ from attribution.errors import FieldError, InvalidInputError
 
 from .auth import ProgramOf
 from .problems import documented
+from .report_query import AS_CSV, Form, as_csv
 from .route import V1Route
 from .services import QuestionServices
 from .stats import moment
 
+_COLUMNS = ("conversions", "value", "removal_effect")
 _MODELS = (*map(str, Model), *map(str, ReportModel))
 
 
@@ -40,16 +42,12 @@ class Totals(BaseModel):
     distinct_paths: int
 
 
-class OtherCurrency(BaseModel):
-    currency: str
-    conversions: int
-
-
 class AttributionReport(BaseModel):
     """Rows have the unit under its name (null is none), conversions, value and, of markov, removal_effect."""
 
     start: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
+    timezone: str
     model: str
     unit: str
     order: int
@@ -59,7 +57,6 @@ class AttributionReport(BaseModel):
     rows: list[dict[str, str | None]]
     totals: Totals
     comparison: list[dict[str, str | dict[str, str] | None]]
-    other_currencies: list[OtherCurrency]
 
 
 async def _query(
@@ -87,9 +84,12 @@ def reports_router(services: QuestionServices) -> APIRouter:
         "/attribution",
         response_model=AttributionReport,
         summary="What influencers, campaigns or channels have by any model, over all paths of a period",
-        responses=documented(401, 404, 422, 503),
+        responses=documented(401, 404, 409, 422, 503) | AS_CSV,
     )
-    async def attribution(program: ProgramOf, query: Annotated[ReportQuery, Depends(_query)]) -> Any:
-        return await reports.attribution(program, query)
+    async def attribution(
+        program: ProgramOf, query: Annotated[ReportQuery, Depends(_query)], form: Form = "json"
+    ) -> Any:
+        answer = await reports.attribution(program, query)
+        return as_csv("attribution", [query.unit, *_COLUMNS], answer["rows"]) if form == "csv" else answer
 
     return router

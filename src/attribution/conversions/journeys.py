@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from attribution.adapters.report_table import ReportFacts, ReportTable
 from attribution.adapters.stored_conversions import StoredConversion
@@ -115,7 +116,7 @@ class JourneyReports:
         async with self._judging, self._table.snapshot() as facts:
             as_of = await facts.as_of(program.program_id)
             journeys = await _read(facts, program, query)
-        return _answer(query, as_of, journeys)
+        return _answer(program, query, as_of, journeys)
 
 
 async def _read(facts: ReportFacts, program: Program, query: JourneysQuery) -> _Journeys:
@@ -127,10 +128,12 @@ async def _read(facts: ReportFacts, program: Program, query: JourneysQuery) -> _
     return journeys
 
 
-def _answer(query: JourneysQuery, as_of: datetime, journeys: _Journeys) -> Mapping[str, Any]:
+def _answer(program: Program, query: JourneysQuery, as_of: datetime, journeys: _Journeys) -> Mapping[str, Any]:
+    zone = ZoneInfo(program.timezone)
     return {
-        "from": query.start,
-        "to": query.end,
+        "from": query.start.astimezone(zone),
+        "to": query.end.astimezone(zone),
+        "timezone": program.timezone,
         "unit": query.unit.value,
         "as_of": as_of,
         "conversions": journeys.conversions,

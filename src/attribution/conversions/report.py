@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from attribution.adapters.report_table import ReportFacts, ReportTable
 from attribution.adapters.stored_conversions import StoredConversion
@@ -17,7 +18,7 @@ from attribution.domain.money import from_minor, split
 from attribution.domain.programs import Program
 from attribution.errors import FieldError, InvalidInputError
 
-from .attributor import judge
+from .attributor import judge, value_all
 
 BATCH: Final = 10
 """Judged at a time: the event loop answers others in between."""
@@ -76,7 +77,6 @@ class _Paths:
     conversions: int = 0
     value_minor: int = 0
     without_path: int = 0
-    other_currencies: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
 
 class Reports:
@@ -86,7 +86,10 @@ class Reports:
         self._judging = asyncio.Semaphore(1)
 
     async def attribution(self, program: Program, query: ReportQuery) -> Mapping[str, Any]:
-        """Memory holds distinct paths only. Raises `InvalidInputError` for a chain that is too large."""
+        """Memory holds distinct paths only.
+
+        Raises `InvalidInputError` for a chain that is too large, `MissingRateError` for what cannot be exchanged.
+        """
         async with self._judging, self._table.snapshot() as facts:
             as_of = await facts.as_of(program.program_id)
             paths = await _read(facts, program, query)
@@ -103,27 +106,46 @@ async def _read(facts: ReportFacts, program: Program, query: ReportQuery) -> _Pa
     pay_models = [Model(model) for model in query.models if model in set(Model)]
     async for keys in facts.keys(program.program_id, query.start, query.end, BATCH):
         conversions = await facts.conversions(keys)
-        for conversion, judged in zip(conversions, await judge(facts, conversions), strict=True):
-            _add(paths, program, query.unit, pay_models, conversion, judged)
+        attributions = await judge(facts, conversions)
+        nets = await _nets(facts, program, conversions, attributions)
+        for conversion, judged, net_minor in zip(conversions, attributions, nets, strict=True):
+            _add(paths, query.unit, pay_models, conversion, judged, net_minor)
     async for touches, walks in facts.null_paths(program.program_id, query.start, query.end, query.unit):
         paths.distinct[touches][2] += walks
     return paths
 
 
+async def _nets(
+    facts: ReportFacts,
+    program: Program,
+    conversions: Sequence[StoredConversion],
+    attributions: Sequence[Attribution],
+) -> list[int]:
+    """Minor units of the programme's currency, at the rates that the conversions keep. Raises `MissingRateError`."""
+    foreign = [
+        (conversion, judged)
+        for conversion, judged in zip(conversions, attributions, strict=True)
+        if conversion.currency != program.currency
+    ]
+    valuations = await value_all(facts, [c for c, _ in foreign], [judged for _, judged in foreign]) if foreign else []
+    exchanged = {}
+    for (conversion, _), valuation in zip(foreign, valuations, strict=True):
+        if valuation.missing is not None:
+            raise valuation.missing
+        exchanged[conversion.conversion_id] = sum(credit.net_value for credit in valuation.credits)
+    return [exchanged.get(c.conversion_id, c.facts.net_minor) for c in conversions]
+
+
 def _add(
     paths: _Paths,
-    program: Program,
     unit: Unit,
     models: Sequence[Model],
     conversion: StoredConversion,
     judged: Attribution,
+    net_minor: int,
 ) -> None:
-    """Money in another currency is in no sum. A code that takes the credit leaves the path as it is."""
+    """A code that takes the credit leaves the path as it is."""
     path = [t.touch for t in judged.touches if t.verdict in (Verdict.CREDITED, Verdict.NOT_CREDITED)]
-    net_minor = conversion.facts.net_minor
-    if conversion.currency != program.currency:
-        paths.other_currencies[conversion.currency] += 1
-        net_minor = 0
     if not path:
         paths.without_path += 1
         return
@@ -185,9 +207,11 @@ def _answer(
     shown = {
         model: {unit: _shown(sums.get(unit, _Sums()), program) for unit in units} for model, sums in by_model.items()
     }
+    zone = ZoneInfo(program.timezone)
     return {
-        "from": query.start,
-        "to": query.end,
+        "from": query.start.astimezone(zone),
+        "to": query.end.astimezone(zone),
+        "timezone": program.timezone,
         "model": query.model,
         "unit": query.unit.value,
         "order": query.order,
@@ -208,9 +232,6 @@ def _answer(
         ]
         if query.compare
         else [],
-        "other_currencies": [
-            {"currency": currency, "conversions": count} for currency, count in sorted(paths.other_currencies.items())
-        ],
     }
 
 
