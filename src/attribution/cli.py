@@ -4,14 +4,12 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from . import logs
 from .domain.conversions import DEFAULT_SOURCE, PURCHASE
 from .domain.imports import IMPORT_KINDS
 from .domain.programs import DEFAULT_PROGRAM_KEY
-from .domain.rfc3339 import InstantError, parse_instant
 from .errors import AttributionError, SettingsError
 from .settings import Settings, load_settings
 
@@ -111,16 +109,9 @@ def _explain(settings: Settings, options: argparse.Namespace) -> None:
 
 def _add_audit(role: argparse.ArgumentParser) -> None:
     role.add_argument("--program", metavar="P", help="a programme's key; all where absent")
-    role.add_argument("--from", dest="start", type=_instant, metavar="TIME", help="RFC 3339; of the conversions")
-    role.add_argument("--to", dest="end", type=_instant, metavar="TIME", help="exclusive")
+    role.add_argument("--from", dest="start", metavar="T", help="date or RFC 3339 time, of the conversions")
+    role.add_argument("--to", dest="end", metavar="T", help="likewise, exclusive")
     role.add_argument("--limit", type=int, default=100, metavar="N", help="offenders shown of each programme")
-
-
-def _instant(text: str) -> datetime:
-    try:
-        return parse_instant(text)
-    except InstantError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} {error}") from error
 
 
 def _audit(settings: Settings, options: argparse.Namespace) -> bool:

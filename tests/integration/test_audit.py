@@ -183,6 +183,16 @@ async def test_a_programme_is_audited_without_the_others(service: Service, api: 
     assert (audit["conversions"], audit["offenders"]) == (0, [])
 
 
+async def test_a_period_may_be_dates_in_the_programmes_zone(api: Api) -> None:
+    await api.make("programs", key="acme", name="Acme", currency="EUR", timezone="Europe/Berlin")
+    order = {"order_id": "1", "ordered_at": "2026-03-28T23:30:00Z", "currency": "EUR", "amount": "1"}
+    assert (await api.ask("POST", "/v1/orders", order | {"program": "acme"})).status_code == 200
+    for start, end, conversions in (("2026-03-29", "2026-03-30", 1), ("2026-03-28", "2026-03-29", 0), ("", "", 1)):
+        asked = {"program": "acme", "from": start, "to": end}
+        answer = await api.ask("GET", "/v1/audit/credits", params=asked)
+        assert (answer.status_code, answer.json()["conversions"]) == (200, conversions), asked
+
+
 async def test_the_command_compares_rollups_with_their_rows(
     service: Service, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,5 +222,8 @@ async def test_the_command_ends_with_status_one_on_an_offender(
     [offender] = json.loads(capsys.readouterr().out)["credits"]["offenders"]
     assert offender["external_id"] == "two"
     assert await status("--from", "2999-01-01T00:00:00Z") == 0
+    assert await status("--from", "2999-01-01") == 0
+    assert await status("--from", "yesterday") == 1
+    assert "from: is neither a date" in capsys.readouterr().err
     assert await status("--program", "nobody") == 1
     assert "nobody" in capsys.readouterr().err

@@ -140,6 +140,12 @@ async def test_bad_input_is_named_and_starts_nothing(api: Api, body: dict[str, A
     assert await api.rows("recomputations") == 0
 
 
+async def test_a_period_may_be_dates_in_the_programmes_zone(api: Api) -> None:
+    await api.make("programs", key="acme", name="Acme", currency="EUR", timezone="Europe/Berlin")
+    made = await api.make("recomputations", program="acme", **{"from": "2026-03-29", "to": "2026-03-30"})
+    assert (made["from"], made["to"]) == ("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z")
+
+
 async def test_one_that_is_cancelled_goes_no_further(api: Api, service: Service) -> None:
     """One that is done cannot be cancelled; cancelling twice is cancelling once."""
     done = await api.make("recomputations", **IN, **PERIOD, dry_run=True)

@@ -19,6 +19,7 @@ _TIMEOUT_S = 3600.0
 class AuditedProgram:
     program_id: ProgramId
     key: str
+    timezone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class AuditTable:
         """The one of this key, or all."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(_SQL["programs"], key)
-        return [AuditedProgram(ProgramId(row["program_id"]), row["key"]) for row in rows]
+        return [AuditedProgram(ProgramId(row["program_id"]), row["key"], row["timezone"]) for row in rows]
 
     async def credits(
         self, program_id: ProgramId, start: datetime | None, end: datetime | None, after: int, limit: int

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
@@ -11,10 +12,11 @@ from attribution.conversions.audit import AuditPeriod, audit_credits
 from attribution.errors import FieldError, InvalidInputError
 
 from .auth import ProgramOf
-from .fields import Instant
+from .report_query import From
 from .resources import LIMIT_DEFAULT, LIMIT_MAX, ON_READ, decode_cursor, encode_cursor
 from .route import V1Route
 from .services import Services
+from .stats import moment
 
 
 class Sums(BaseModel):
@@ -48,6 +50,15 @@ class CreditAudit(BaseModel):
     next_cursor: str | None
 
 
+def audit_period(start: str | None, end: str | None, timezone: str) -> AuditPeriod:
+    """Instants, or dates in the programme's zone; empty or None: no bound. Raises `InvalidInputError`."""
+    zone = ZoneInfo(timezone)
+    since, until = moment("from", start, zone) if start else None, moment("to", end, zone) if end else None
+    if since is not None and until is not None and until < since:
+        raise InvalidInputError(FieldError(("query", "to"), "is before from"))
+    return AuditPeriod(since, until)
+
+
 def audit_router(services: Services) -> APIRouter:
     router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=V1Route)
     table = AuditTable(services.database)
@@ -60,14 +71,12 @@ def audit_router(services: Services) -> APIRouter:
     )
     async def credits_(
         program: ProgramOf,
-        start: Annotated[Instant | None, Query(alias="from")] = None,
-        end: Annotated[Instant | None, Query(alias="to")] = None,
+        start: From = None,
+        end: Annotated[str | None, Query(alias="to", max_length=64, description="exclusive")] = None,
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
         cursor: Annotated[str | None, Query(max_length=64)] = None,
     ) -> dict[str, Any]:
-        if start is not None and end is not None and end < start:
-            raise InvalidInputError(FieldError(("query", "to"), "is before from"))
-        period = AuditPeriod(start, end)
+        period = audit_period(start, end, program.timezone)
         # One more than the page holds, where there is one.
         audit = await audit_credits(table, program.program_id, period, decode_cursor(cursor), limit + 1)
         found = audit["offenders"]

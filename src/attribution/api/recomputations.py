@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from itertools import groupby
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field
@@ -20,12 +21,15 @@ from attribution.domain.programs import Program
 from attribution.errors import ConflictError, FieldError, InvalidInputError
 
 from .auth import ProgramOf
-from .fields import Duration, HalfLife, Id, Instant, Line, PayModel, ProgramKey, Reference, RuleWindows, dump
+from .fields import Duration, HalfLife, Id, Line, PayModel, ProgramKey, Reference, RuleWindows, dump
 from .problems import documented
 from .resources import ON_READ, Answer, New, PageQuery, Resource, encode_cursor, known_id
 from .route import V1Route
 from .rules import PositionWeights
 from .services import Services
+from .stats import moment
+
+Bound = Annotated[str, Field(max_length=64, description="an instant, or a date in the programme's zone")]
 
 
 class NewRecomputation(New):
@@ -36,8 +40,8 @@ class NewRecomputation(New):
 
     program: ProgramKey | None = None
     external_id: Line | None = None
-    start: Instant = Field(alias="from")
-    end: Instant = Field(alias="to")
+    start: Bound = Field(alias="from")
+    end: Bound = Field(alias="to")
     rule: Reference | None = None
     model: PayModel | None = None
     half_life: HalfLife | None = None
@@ -47,18 +51,20 @@ class NewRecomputation(New):
     dry_run: bool = False
 
     def check(self) -> None:
-        if self.end < self.start:
-            raise InvalidInputError(FieldError(("body", "to"), "is before from"))
         if self.rule is not None and self.model is not None:
             raise InvalidInputError(FieldError(("body", "model"), "cannot be given beside rule"))
         for name in ("half_life", "position_weights"):
             if self.model is None and getattr(self, name) is not None:
                 raise InvalidInputError(FieldError(("body", name), "cannot be given without model"))
 
-    def columns(self, program: Program) -> dict[str, Any]:  # noqa: ARG002
+    def columns(self, program: Program) -> dict[str, Any]:
         self.check()
+        zone = ZoneInfo(program.timezone)
+        start, end = (moment(name, text, zone, "body") for name, text in (("from", self.start), ("to", self.end)))
+        if end < start:
+            raise InvalidInputError(FieldError(("body", "to"), "is before from"))
         said = dump(self, exclude={"program", "start", "end", "rule"})
-        return said | {"start_at": self.start, "end_at": self.end, "rule_id": self.rule}
+        return said | {"start_at": start, "end_at": end, "rule_id": self.rule}
 
 
 class RecomputationStatus(StrEnum):

@@ -87,14 +87,15 @@ def _chosen(parameter: str, text: str | None, known: Sequence[str]) -> list[str]
     return names
 
 
-def moment(parameter: str, text: str, zone: ZoneInfo) -> datetime:
-    """An instant, or the beginning of a date in the programme's zone."""
+def moment(parameter: str, text: str, zone: ZoneInfo, where: str = "query") -> datetime:
+    """An instant, or the beginning of a date in the programme's zone. Raises `InvalidInputError`."""
     try:
         if len(text) == len("2026-11-20"):
             return datetime.combine(date.fromisoformat(text), time(), zone).astimezone(UTC)
         return parse_instant(text)
     except (ValueError, OverflowError):
-        raise _invalid(parameter, "is neither a date like 2026-11-20 nor a time with an offset") from None
+        message = "is neither a date like 2026-11-20 nor a time with an offset"
+        raise InvalidInputError(FieldError((where, parameter), message)) from None
 
 
 def _sort(text: str | None, sortable: Sequence[str]) -> tuple[str | None, bool]:

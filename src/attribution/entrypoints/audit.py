@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -11,6 +10,7 @@ import orjson
 from attribution.adapters.audit_table import AuditTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import Rollups
+from attribution.api.audit import audit_period
 from attribution.conversions.audit import AuditPeriod, audit_credits
 from attribution.domain.ids import ProgramId
 from attribution.errors import AttributionError
@@ -33,10 +33,8 @@ async def _audit_rollups(rollups: Rollups, program_id: ProgramId, limit: int) ->
     return {"offending": len(offenders), "offenders": offenders}
 
 
-async def audit(
-    settings: Settings, program_key: str | None, start: datetime | None, end: datetime | None, limit: int
-) -> bool:
-    """One JSON line a programme. True when nothing offends. Raises `AttributionError` for no such programme."""
+async def audit(settings: Settings, program_key: str | None, start: str | None, end: str | None, limit: int) -> bool:
+    """One JSON line a programme. True when nothing offends. Raises `AttributionError` for a wrong key or period."""
     database = Database(settings)
     try:
         table = AuditTable(database)
@@ -45,7 +43,7 @@ async def audit(
             raise AttributionError(f"there is no programme {program_key!r}")
         holds = True
         for program in programs:
-            period = AuditPeriod(start, end)
+            period = audit_period(start, end, program.timezone)
             answers = {
                 name: await check(table, program.program_id, period, 0, limit) for name, check in CHECKS.items()
             }

@@ -1,5 +1,5 @@
 -- name: programs
-SELECT program_id, key FROM programs WHERE $1::text IS NULL OR key = $1 ORDER BY program_id;
+SELECT program_id, key, timezone FROM programs WHERE $1::text IS NULL OR key = $1 ORDER BY program_id;
 
 -- name: credits
 -- Of the conversions of programme $1 from $2 to before $3 (null: no bound): how many, how many wait to be judged, and
