@@ -49,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_dead_letters(_add(roles, "dead-letters", None, "clicks that could not be stored"))
     _add_explain(_add(roles, "explain", _explain, "why an order's credit is what it is, as a page of text"))
     _add_audit(_add(roles, "audit", _audit, "prove that credits add up; status 1 where they do not"))
+    rebuild = _add(roles, "rebuild-rollups", _rebuild_rollups, "sum anew from the rows what stats are read from")
+    rebuild.add_argument("--program", metavar="P", help="a programme's key; all where absent")
     _add_model(_add(roles, "model", _model, "credit the channels of a CSV file path;conversions;value;null, as CSV"))
     _add_import(_add(roles, "import", _import, "a CSV into the database; each row is accepted or refused by itself"))
     _add_ledger(roles)
@@ -118,6 +120,12 @@ def _audit(settings: Settings, options: argparse.Namespace) -> bool:
     from .entrypoints.audit import audit
 
     return asyncio.run(audit(settings, options.program, options.start, options.end, options.limit))
+
+
+def _rebuild_rollups(settings: Settings, options: argparse.Namespace) -> None:
+    from .entrypoints.rollups import rebuild_rollups
+
+    asyncio.run(rebuild_rollups(settings, options.program))
 
 
 def _add_model(role: argparse.ArgumentParser) -> None:

@@ -204,6 +204,10 @@ async def test_the_command_compares_rollups_with_their_rows(
     assert await asyncio.to_thread(cli.main, ["audit"]) == 1
     offenders = json.loads(capsys.readouterr().out)["rollups"]["offenders"]
     assert {(offender["rollup"], offender["clicks"]) for offender in offenders} == {("clicks_by_time", 1)}
+    assert await asyncio.to_thread(cli.main, ["rebuild-rollups", "--program", "nobody"]) == 1
+    assert await asyncio.to_thread(cli.main, ["rebuild-rollups"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"program": "programme-1", "rebuilt": True}
+    assert await asyncio.to_thread(cli.main, ["audit"]) == 0
 
 
 async def test_the_command_ends_with_status_one_on_an_offender(

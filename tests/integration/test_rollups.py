@@ -1,8 +1,11 @@
 """Rollups and deltas together are the rows, whatever happens to them meanwhile."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
 import pytest_asyncio
 from tests.support.batches import batch_of
 from tests.support.facts import dressed
@@ -15,6 +18,7 @@ from attribution.adapters.visitor_sketches import VisitorSketches
 from attribution.domain.clicks import Click
 from attribution.domain.ids import ProgramId
 from attribution.ingest.roller import Roller, RollerPolicy
+from attribution.settings import Settings
 
 PROGRAM = ProgramId(1)
 ALL = 1_000_000
@@ -95,6 +99,24 @@ async def test_what_differs_from_the_rows_is_found_and_mended_by_a_rebuild(
     }
     await rollups.rebuild(PROGRAM)
     assert await rollups.mismatches(PROGRAM, ALL) == []
+
+
+@pytest.mark.usefixtures("clicks")
+@pytest.mark.parametrize("work", [lambda rollups: rollups.mismatches(PROGRAM, ALL), lambda r: r.rebuild(PROGRAM)])
+async def test_what_reads_all_rows_may_take_longer_than_other_statements(
+    database: Database, database_url: str, work: Callable[[Rollups], Awaitable[Any]]
+) -> None:
+    """Here it waits for a lock, longer than the pool lets a statement run."""
+    await Rollups(database).rebuild(PROGRAM)
+    hasty = Database(Settings(database_url=database_url), timeout_s=0.5)
+    try:
+        async with database.transaction() as connection:
+            await connection.execute("LOCK TABLE clicks_by_time")
+            waiting = asyncio.ensure_future(work(Rollups(hasty)))
+            assert (await asyncio.wait({waiting}, timeout=1))[0] == set()
+        assert await waiting in ([], True)
+    finally:
+        await hasty.close()
 
 
 async def test_few_deltas_wait(database: Database, clicks: list[Click]) -> None:

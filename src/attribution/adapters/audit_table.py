@@ -8,11 +8,10 @@ from typing import Any
 
 from attribution.domain.ids import ProgramId
 
-from .postgres import Database
+from .postgres import LONG_S, Database
 from .statements import statements
 
 _SQL = statements("audit")
-_TIMEOUT_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class AuditTable:
     ) -> CreditAudit:
         """Of conversions that occurred from `start` to before `end`; offenders from the next after id `after` on."""
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(_SQL["credits"], program_id, start, end, after, limit, timeout=_TIMEOUT_S)
+            row = await connection.fetchrow(_SQL["credits"], program_id, start, end, after, limit, timeout=LONG_S)
         assert row is not None  # noqa: S101 - an aggregate always has its row
         return CreditAudit(
             conversions=row["conversions"],

@@ -10,6 +10,7 @@ from attribution.domain.ids import ProgramId
 from attribution.domain.measures import By
 from attribution.domain.periods import Grain
 
+from .postgres import LONG_S
 from .statements import statements
 
 if TYPE_CHECKING:
@@ -70,15 +71,15 @@ async def rebuild(connection: "Connection", program_id: ProgramId, zone: str) ->
     """In a transaction with one snapshot: what it sees of deltas are entries that it sees too."""
     await connection.execute(_SQL["drop_deltas"], program_id)
     for rollup in CREDIT_ROLLUPS:
-        await connection.execute(rollup.sql("drop"), program_id)
-        await connection.execute(rollup.sql("fill"), program_id, list(rollup.grains), zone)
+        await connection.execute(rollup.sql("drop"), program_id, timeout=LONG_S)
+        await connection.execute(rollup.sql("fill"), program_id, list(rollup.grains), zone, timeout=LONG_S)
 
 
 async def mismatches(connection: "Connection", program_id: ProgramId, zone: str, limit: int) -> list[CreditMismatch]:
     found: list[CreditMismatch] = []
     for rollup in CREDIT_ROLLUPS:
         rows = await connection.fetch(
-            rollup.sql("compare"), program_id, zone, list(rollup.grains), limit - len(found)
+            rollup.sql("compare"), program_id, zone, list(rollup.grains), limit - len(found), timeout=LONG_S
         )
         found += [
             CreditMismatch(

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from attribution.domain.ids import ProgramId
 
+from .postgres import LONG_S
 from .statements import statements
 
 if TYPE_CHECKING:
@@ -55,10 +56,10 @@ async def rebuild(connection: "Connection", program_id: ProgramId) -> None:
     """In a transaction with one snapshot: the marks that it sees are of changes that it sees too."""
     await connection.execute(_SQL["stage"])
     await connection.execute(_SQL["drop"], program_id)
-    await connection.execute(_SQL["take_all"], program_id)
+    await connection.execute(_SQL["take_all"], program_id, timeout=LONG_S)
     await connection.execute(_SQL["analyze"])
-    await connection.execute(_ADD)
+    await connection.execute(_ADD, timeout=LONG_S)
 
 
 async def mismatches(connection: "Connection", program_id: ProgramId, limit: int) -> list[str]:
-    return [row["customer_id"] for row in await connection.fetch(_COMPARE, program_id, limit)]
+    return [row["customer_id"] for row in await connection.fetch(_COMPARE, program_id, limit, timeout=LONG_S)]

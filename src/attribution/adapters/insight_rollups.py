@@ -9,6 +9,7 @@ from attribution.domain.ids import ProgramId
 from attribution.domain.insights import METRICS
 from attribution.domain.periods import Grain
 
+from .postgres import LONG_S
 from .statements import statements
 
 if TYPE_CHECKING:
@@ -85,15 +86,15 @@ async def rebuild(connection: "Connection", program_id: ProgramId, zone: str) ->
     await connection.execute(_SQL["drop_deltas"], program_id)
     await connection.execute(_SQL["hold_all_posts"], program_id)
     for rollup in INSIGHT_ROLLUPS:
-        await connection.execute(rollup.sql("drop"), program_id)
-        await connection.execute(rollup.sql("fill"), program_id, list(rollup.grains), zone)
+        await connection.execute(rollup.sql("drop"), program_id, timeout=LONG_S)
+        await connection.execute(rollup.sql("fill"), program_id, list(rollup.grains), zone, timeout=LONG_S)
 
 
 async def mismatches(connection: "Connection", program_id: ProgramId, zone: str, limit: int) -> list[InsightMismatch]:
     found: list[InsightMismatch] = []
     for rollup in INSIGHT_ROLLUPS:
         rows = await connection.fetch(
-            rollup.sql("compare"), program_id, zone, list(rollup.grains), limit - len(found)
+            rollup.sql("compare"), program_id, zone, list(rollup.grains), limit - len(found), timeout=LONG_S
         )
         found += [
             InsightMismatch(

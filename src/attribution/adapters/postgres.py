@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 import orjson
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Row = asyncpg.Record
 
+LONG_S: Final = 3_600.0
+"""Longest time of a statement that reads all rows of a programme; others have their pool's."""
 _CONNECT_TIMEOUT_S = 5.0
 _UNAVAILABLE = (
     OSError,

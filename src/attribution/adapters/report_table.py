@@ -9,7 +9,7 @@ from attribution.domain.ids import ConversionId, ProgramId
 from attribution.domain.instants import EPOCH
 
 from .credit_facts import CreditFacts
-from .postgres import Database
+from .postgres import LONG_S, Database
 from .statements import statements
 from .stored_conversions import ConversionKey
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .postgres import Connection
 
 _SQL = statements("reports")
-_TIMEOUT_S = 3600.0
 _ROWS = 1_000
 
 
@@ -57,5 +56,5 @@ class ReportFacts(CreditFacts):
     ) -> AsyncIterator[tuple[tuple[str, ...], int]]:
         """Each path that no conversion follows, and how many visitors walked it; `none` is a touch without a unit."""
         arguments = (program_id, start, end, unit)
-        async for row in self._connection.cursor(_SQL["null_paths"], *arguments, prefetch=_ROWS, timeout=_TIMEOUT_S):
+        async for row in self._connection.cursor(_SQL["null_paths"], *arguments, prefetch=_ROWS, timeout=LONG_S):
             yield tuple(row["touches"]), row["walks"]

@@ -15,7 +15,7 @@ from attribution.domain.periods import Grain
 from . import credit_rollups, customer_values, insight_rollups
 from .credit_rollups import CreditMismatch
 from .insight_rollups import InsightMismatch
-from .postgres import Database
+from .postgres import LONG_S, Database
 from .statements import statements
 
 if TYPE_CHECKING:
@@ -113,10 +113,11 @@ class Rollups:
             # What this transaction sees of deltas are clicks that it sees too; later ones stay deltas.
             await connection.execute(_SQL["drop_deltas"], program_id)
             for rollup in CLICK_ROLLUPS:
-                await connection.execute(rollup.sql("drop"), program_id)
-                await connection.execute(rollup.sql("fill"), program_id, list(rollup.grains), rollup.grains[-1], zone)
+                await connection.execute(rollup.sql("drop"), program_id, timeout=LONG_S)
+                grains = (list(rollup.grains), rollup.grains[-1])
+                await connection.execute(rollup.sql("fill"), program_id, *grains, zone, timeout=LONG_S)
             await connection.execute(_SQL["drop_sketches"], program_id)
-            await connection.execute(_SQL["mark_all_unsketched"], program_id)
+            await connection.execute(_SQL["mark_all_unsketched"], program_id, timeout=LONG_S)
             await credit_rollups.rebuild(connection, program_id, zone)
             await customer_values.rebuild(connection, program_id)
             await insight_rollups.rebuild(connection, program_id, zone)
@@ -129,7 +130,7 @@ class Rollups:
             zone = await connection.fetchval(_SQL["zone"], program_id)
             for rollup in CLICK_ROLLUPS if zone is not None else ():
                 rows = await connection.fetch(
-                    rollup.sql("compare"), program_id, zone, list(rollup.grains), limit - len(found)
+                    rollup.sql("compare"), program_id, zone, list(rollup.grains), limit - len(found), timeout=LONG_S
                 )
                 found += [
                     Mismatch(
