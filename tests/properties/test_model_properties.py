@@ -26,7 +26,7 @@ PATHS = st.lists(
 )
 
 
-@pytest.mark.parametrize("dense_states", [4_000, 0])
+@pytest.mark.parametrize(("dense_states", "block_paths"), [(4_000, 20_000), (0, 2)])
 @pytest.mark.parametrize("nulls", [True, False])
 @pytest.mark.parametrize("order", [1, 2, 3])
 @settings(max_examples=60, deadline=None)
@@ -35,10 +35,14 @@ def test_removal_effects_are_the_references(
     order: int,
     nulls: bool,  # noqa: FBT001
     dense_states: int,
+    block_paths: int,
     paths: list[Path],
 ) -> None:
-    """Solved at once, or by following walkers as large chains are."""
-    with patch("attribution.models.markov._DENSE_STATES", dense_states):
+    """Solved at once, or by following walkers as large chains are; counted at once, or in parts."""
+    with (
+        patch("attribution.models.markov._DENSE_STATES", dense_states),
+        patch("attribution.models.markov._BLOCK_PATHS", block_paths),
+    ):
         effects = {channel: c.removal_effect for channel, c in markov(paths, order, nulls=nulls).items()}
     expected = reference_models.removal_effects(paths, order, nulls=nulls)
     assert effects == pytest.approx({channel: float(effect) for channel, effect in expected.items()}, abs=1e-9)
@@ -59,6 +63,14 @@ def test_a_chain_shares_out_all(paths: list[Path], order: int, nulls: bool) -> N
         assert [float(credit.conversions) for credit in credits_.values()] == pytest.approx(
             [conversions * effect / sum(effects) for effect in effects]
         )
+
+
+@CASES
+@given(PATHS, st.sampled_from([1, 2]))
+def test_removal_effects_are_of_proportions(paths: list[Path], order: int) -> None:
+    """A hundred times the same paths, and each channel has the same effect."""
+    effects = {channel: credit.removal_effect for channel, credit in markov(paths, order).items()}
+    assert {channel: c.removal_effect for channel, c in markov(paths * 100, order).items()} == pytest.approx(effects)
 
 
 @CASES

@@ -38,6 +38,8 @@ def test_rows_become_paths() -> None:
         ("a;1;2;-3", "null '-3' is negative"),
         ('"a;1;2;3', "unexpected end of data"),
         ('"a"b;1;2;3', "';' expected after '\"'"),
+        ("a\rb;1;2;3", "new-line character seen in unquoted field"),
+        ("a" * 200_000 + ";1;2;3", "field larger than field limit"),
         ("\udcff;1;2;3", "is not UTF-8"),
         ("path;conversions;value;null", "conversions 'conversions' is not a decimal number"),
     ],
@@ -57,6 +59,8 @@ def test_what_paths_do_not_have_is_refused() -> None:
         attribute("luck", [])
     with pytest.raises(ChainError, match="1, 2 or 3"):
         markov([], 4)
+    with pytest.raises(ChainError, match="60000 channels is too large for order 3"):
+        markov([Path((str(channel),)) for channel in range(60_000)], 3)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, text: bytes, *arguments: str) -> int:

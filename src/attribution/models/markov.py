@@ -4,9 +4,12 @@ Source: Anderl, Becker, von Wangenheim, Schumann, "Mapping the customer journey:
 attribution modeling" (2014). Absorbing chains: Kemeny, Snell, "Finite Markov Chains" (1960), chapter 3.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain as chained
+from itertools import count
 from operator import attrgetter
 from typing import Any, Final
 
@@ -15,12 +18,16 @@ from scipy import sparse
 
 from attribution.errors import AttributionError
 
-from .paths import Number, Path
+from .paths import Path
 from .sharing import Attribution, ChannelCredit
 
 ORDERS: Final = (1, 2, 3)
 _DENSE_STATES: Final = 4_000
 """Up to here the chain's matrix is inverted: 128 MB. Beyond, walkers are followed until none is left."""
+_BLOCK_PATHS: Final = 20_000
+"""Counted at a time: their arrays stay in the processor's cache, and need no fresh memory each."""
+_CODES_MAX: Final = 2**63
+"""Of transitions: an index has no more."""
 _UNABSORBED: Final = 1e-15
 _WALKERS_CELLS: Final = 4_000_000
 _WORK_MAX: Final = 5_000_000_000
@@ -36,14 +43,28 @@ class ChainError(AttributionError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Steps:
-    """All touches of all paths in a row, without repeats. `first`, `last`: of their path; `walks`: through it."""
+class _Walks:
+    """Some paths. `channels`: of all their touches in a row, by number from 1; the others are of each path.
 
-    channel: Indices
-    first: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    last: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    `walks` are conversions and, where they count, nulls.
+    """
+
+    channels: Indices
+    lengths: Indices
     conversions: Vector
     walks: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class _Transitions:
+    """From a state to a channel, and how many pass there. `code`: digits of a number to the base channels + 1.
+
+    These are the last `order` channels, where 0 is before the first, and then the next one, where 0 is none.
+    """
+
+    code: Indices
+    walks: Vector
+    conversions: Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,72 +84,110 @@ def markov(paths: Sequence[Path], order: int = 1, *, nulls: bool = True) -> Attr
     The chain goes from the start through states, which are the last `order` channels of a path (fewer at its
     beginning), to conversion or null; consecutive repeats of a channel are one. Removing a channel sends all that
     flows into states that end in it to null. Its removal effect is the part of the conversions that is lost, from 0
-    to 1. Without `nulls` only conversions walk. Raises `ChainError` for another order than 1 to 3.
+    to 1. Without `nulls` only conversions walk. Raises `ChainError` for another order than 1 to 3, and for a
+    chain that is too large to be solved.
     """
     if order not in ORDERS:
         raise ChainError("the order of a Markov chain is 1, 2 or 3")
-    channels = sorted(set(chained.from_iterable(map(_TOUCHES, paths))))
+    numbers: defaultdict[str, int] = defaultdict(count(1).__next__)
+    blocks = [
+        _walks(paths[at : at + _BLOCK_PATHS], numbers, nulls=nulls) for at in range(0, len(paths), _BLOCK_PATHS)
+    ]
+    channels = sorted(numbers)
     effects = np.zeros(len(channels))
-    walked = [path for path in paths if path.conversions or (nulls and path.nulls)]
-    if any(path.conversions for path in walked):
-        steps = _steps(walked, {channel: index for index, channel in enumerate(channels)}, nulls=nulls)
-        effects = _removal_effects(_chain(steps, len(channels), order), len(channels))
+    conversions = math.fsum(block.conversions.sum() for block in blocks)
+    if conversions:
+        chain = _chain(_transitions(blocks, [numbers[channel] for channel in channels], order), len(channels), order)
+        effects = _removal_effects(chain, len(channels))
     shares = effects / (effects.sum() or 1)
-    conversions, value = (float(sum(map(of, paths))) for of in (_CONVERSIONS, _VALUE))
+    value = math.fsum(map(_VALUE, paths))
     return {
         channel: ChannelCredit(conversions * float(share), value * float(share), float(effect))
         for channel, share, effect in zip(channels, shares, effects, strict=True)
     }
 
 
-def _steps(paths: Sequence[Path], index: dict[str, int], *, nulls: bool) -> _Steps:
-    walks = [*map(_TOUCHES, paths)]
-    lengths = np.fromiter(map(len, walks), np.int64, len(walks))
-    ends = np.cumsum(lengths)
-    channel = np.fromiter(map(index.__getitem__, chained.from_iterable(walks)), np.int64, int(ends[-1]))
-    first = np.zeros(len(channel), bool)
-    first[ends - lengths] = True
-    kept = first.copy()
-    kept[1:] |= channel[1:] != channel[:-1]
-    first = first[kept]
-    conversions = _floats(_CONVERSIONS, paths)
-    missed = _floats(_NULLS, paths) if nulls else np.zeros(len(paths))
-    path_of = np.cumsum(first) - 1
-    return _Steps(
-        channel[kept],
-        first,
-        np.append(first[1:], True),
-        conversions[path_of],
-        (conversions + missed)[path_of],
+def _walks(paths: Sequence[Path], numbers: Mapping[str, int], *, nulls: bool) -> _Walks:
+    """Without the repeats. `numbers`: gives one to a channel that it has not met."""
+    touches = [*map(_TOUCHES, paths)]
+    lengths = np.fromiter(map(len, touches), np.int64, len(paths))
+    channels = np.fromiter(map(numbers.__getitem__, chained.from_iterable(touches)), np.int64, lengths.sum())
+    starts = np.cumsum(lengths) - lengths
+    kept = np.append(True, channels[1:] != channels[:-1])
+    kept[starts] = True
+    conversions, missed = (np.fromiter(map(of, paths), float, len(paths)) for of in (_CONVERSIONS, _NULLS))
+    return _Walks(
+        channels[kept],
+        np.add.reduceat(kept, starts, dtype=np.int64),
+        conversions,
+        conversions + missed if nulls else conversions,
     )
 
 
-def _floats(of: Callable[[Path], Number], paths: Sequence[Path]) -> Vector:
-    return np.fromiter(map(float, map(of, paths)), float, len(paths))
+def _transitions(blocks: Sequence[_Walks], numbers: Sequence[int], order: int) -> _Transitions:
+    """`numbers`: the channels', in the order in which they are numbered anew."""
+    base = len(numbers) + 1
+    end = base ** (order + 1)
+    if end > _CODES_MAX:
+        raise ChainError(f"a chain of {len(numbers)} channels is too large for order {order}")
+    renumbered = np.empty(base, np.int64)
+    renumbered[numbers] = np.arange(1, base)
+    parts = [_summed(_of_walks(renumbered[block.channels], block, base, order), end) for block in blocks]
+    together = _Transitions(
+        np.concatenate([part.code for part in parts]),
+        np.concatenate([part.walks for part in parts]),
+        np.concatenate([part.conversions for part in parts]),
+    )
+    return _summed(together, end)
 
 
-def _chain(steps: _Steps, channels: int, order: int) -> _Chain:
-    code = steps.channel + 1
-    before = code
-    since = steps.first
+def _of_walks(channels: Indices, walks: _Walks, base: int, order: int) -> _Transitions:
+    ends = np.cumsum(walks.lengths) - 1
+    starts = ends + 1 - walks.lengths
+    state = before = channels
     for power in range(1, order):
         before = np.append(0, before[:-1])
-        before[since] = 0
-        code = code + before * (channels + 1) ** power
-    known, state = np.unique(code, return_inverse=True)
-    size = len(known)
-    through = np.bincount(state, steps.walks, size)
-    inner = ~steps.last[:-1]
-    pairs = (state[:-1][inner], state[1:][inner])
-    moves = sparse.coo_array((steps.walks[:-1][inner], pairs), (size, size)).tocsr()
-    moves.data /= np.repeat(through, np.diff(moves.indptr))
-    start = np.bincount(state[steps.first], steps.walks[steps.first], size)
-    return _Chain(
-        start / start.sum(),
-        moves,
-        np.bincount(state[steps.last], steps.conversions[steps.last], size) / through,
-        known % (channels + 1) - 1,
+        before[starts] = 0
+        state = state + before * base**power
+    following = np.append(channels[1:], 0)
+    following[ends] = 0
+    return _Transitions(
+        np.append(channels[starts], state * base + following),
+        np.append(walks.walks, np.repeat(walks.walks, walks.lengths)),
+        np.append(walks.conversions, np.repeat(walks.conversions, walks.lengths)),
     )
+
+
+def _summed(transitions: _Transitions, end: int) -> _Transitions:
+    """Each once, without those that nobody walks, by ascending codes, which are below `end`."""
+    code = place = transitions.code
+    if end <= len(code):
+        # A code is its own place: to find the distinct ones would take longer than to count them all.
+        code = np.arange(end)
+    else:
+        code, place = np.unique(code, return_inverse=True)
+    passing = (transitions.walks, transitions.conversions)
+    walks, conversions = (np.bincount(place, some, len(code)).astype(float) for some in passing)
+    walked = walks > 0
+    return _Transitions(code[walked], walks[walked], conversions[walked])
+
+
+def _chain(transitions: _Transitions, channels: int, order: int) -> _Chain:
+    base = channels + 1
+    came_from, following = np.divmod(transitions.code, base)
+    known = np.unique(came_from)[1:]
+    size = len(known)
+    begins, ends = came_from == 0, following == 0
+    inner = ~(begins | ends)
+    state = np.searchsorted(known, came_from)
+    following_state = np.searchsorted(known, transitions.code % base**order)
+    through = np.bincount(state[~begins], transitions.walks[~begins], size)
+    start, converts = np.zeros(size), np.zeros(size)
+    start[following_state[begins]] = transitions.walks[begins] / transitions.walks[begins].sum()
+    converts[state[ends]] = transitions.conversions[ends] / through[state[ends]]
+    moves = transitions.walks[inner] / through[state[inner]]
+    pairs = (state[inner], following_state[inner])
+    return _Chain(start, sparse.csr_array((moves, pairs), (size, size)), converts, known % base - 1)
 
 
 def _removal_effects(chain: _Chain, channels: int) -> Vector:

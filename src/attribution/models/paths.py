@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from attribution.domain.money import MoneyError, parse_decimal
@@ -15,6 +16,8 @@ COLUMNS: Final = ("path", "conversions", "value", "null")
 _SHOWN: Final = 100
 _PLAIN: Final = 18
 """Digits of counts that are read the fast way."""
+_NUMBERS_KEPT: Final = 4_096
+"""Most counts of a file are like others of it, and to make a fraction of a decimal takes as long as the rest."""
 
 Number = int | float | Decimal | Fraction
 
@@ -60,11 +63,12 @@ def read_paths(lines: Iterable[str]) -> tuple[list[Path], list[MalformedRow]]:
     """
     paths: list[Path] = []
     malformed: list[MalformedRow] = []
+    names: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         try:
             cells = _cells(line)
             if cells and not (number == 1 and tuple(cell.strip().lower() for cell in cells) == COLUMNS):
-                paths.append(_path(cells))
+                paths.append(_path(cells, names))
         except ValueError as error:
             malformed.append(MalformedRow(number, str(error)))
     return paths, malformed
@@ -75,22 +79,42 @@ def _cells(line: str) -> list[str]:
         line.encode()
     except UnicodeEncodeError:
         raise ValueError("is not UTF-8") from None
+    if not line.strip():
+        return []
+    row = line.rstrip("\r\n")
+    # A reader for each row, most of which need none, would take longer than all else about it.
+    if '"' in row or "\r" in row or "\n" in row or len(row) > csv.field_size_limit():
+        return _read_cells(line)
+    return row.split(";")
+
+
+def _read_cells(line: str) -> list[str]:
     try:
-        rows = list(csv.reader([line], delimiter=";", strict=True))
+        return next(csv.reader([line], delimiter=";", strict=True))
     except csv.Error as error:
         raise ValueError(str(error)) from error
-    return rows[0] if rows and line.strip() else []
 
 
-def _path(cells: list[str]) -> Path:
+def _path(cells: list[str], names: dict[str, str]) -> Path:
     if len(cells) != len(COLUMNS):
         raise ValueError(f"has {len(cells)} fields instead of {len(COLUMNS)}, which are {';'.join(COLUMNS)}")
-    conversions, value, nulls = (_number(name, cell) for name, cell in zip(COLUMNS[1:], cells[1:], strict=True))
-    return Path(_touches(cells[0]), conversions, value, nulls)
+    conversions, value, nulls = map(_number, COLUMNS[1:], cells[1:])
+    return Path(_touches(cells[0], names), conversions, value, nulls)
 
 
-def _touches(cell: str) -> tuple[str, ...]:
-    touches = tuple(touch.strip() for touch in cell.split(SEPARATOR))
+def _touches(cell: str, names: dict[str, str]) -> tuple[str, ...]:
+    """`names`: by what stands between separators, those that were read: each is looked at, and kept, once."""
+    between = cell.split(SEPARATOR)
+    try:
+        return tuple(map(names.__getitem__, between))
+    except KeyError:
+        touches = _checked(between)
+        names.update(zip(between, touches, strict=True))
+        return touches
+
+
+def _checked(between: list[str]) -> tuple[str, ...]:
+    touches = tuple(touch.strip() for touch in between)
     for position, touch in enumerate(touches, 1):
         if not touch:
             raise ValueError(f"touch {position} of the path is empty" if len(touches) > 1 else "the path is empty")
@@ -99,6 +123,7 @@ def _touches(cell: str) -> tuple[str, ...]:
     return touches
 
 
+@lru_cache(_NUMBERS_KEPT)
 def _number(name: str, cell: str) -> int | Fraction:
     if cell.isascii() and cell.isdecimal() and len(cell) <= _PLAIN:
         return int(cell)
