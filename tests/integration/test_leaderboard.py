@@ -23,7 +23,8 @@ from attribution.domain.ids import ProgramId
 from attribution.domain.measures import Dimension
 from attribution.domain.programs import Program
 from attribution.stats.changes import Changes, ChangesQuery, Changing
-from attribution.stats.leaderboard import RANKABLE, End, LeaderboardQuery, Leaderboards
+from attribution.stats.leaderboard import End, LeaderboardQuery, Leaderboards
+from attribution.stats.metrics import METRICS
 
 pytestmark = pytest.mark.usefixtures("foreign_program")
 
@@ -262,7 +263,7 @@ async def test_what_cannot_be_asked_is_named(api: Api) -> None:
     board = {"by": "influencer", "metric": "roi"}
     assert (await api.ask("GET", "/v1/reports/leaderboard", params=board)).json()["rows"] == []
     for parameter, value in (
-        ("by", "planet"), ("metric", "luck"), ("metric", "unique_visitors"), ("order", "middle"), ("minimum", "-1"),
+        ("by", "planet"), ("metric", "luck"), ("order", "middle"), ("minimum", "-1"),
         ("limit", "0"), ("from", "yesterday"), ("from", "2999-01-01"), ("planet", "mars"), ("format", "xml"),
         ("to", "0001-01-01"),
     ):  # fmt: skip
@@ -309,7 +310,23 @@ async def test_money_that_a_rank_rests_on_is_in_the_currency(database: Database)
     assert roi["definition"]["denominator"] == "commission + recorded_costs"
 
 
-def test_all_metrics_but_one_can_be_ranked() -> None:
-    """Distinct visitors are not summed."""
-    assert "unique_visitors" not in RANKABLE
-    assert "roi" in RANKABLE
+@pytest.mark.parametrize("metric", METRICS)
+async def test_any_metric_of_stats_can_be_ranked(database: Database, metric: str) -> None:
+    await load(database, 1, world_of(*of_link(1, 2, 1)))
+    for order in End:
+        board = await lead(database, "influencer", metric, order=order, minimum=0)
+        assert (board["metric"], board["ranked"]) == (metric, len(board["rows"]))
+
+
+async def test_distinct_visitors_lead_by_their_number(database: Database) -> None:
+    """Of two clicks of one visitor one counts; clicks of links without an influencer are nobody's."""
+    taps = [
+        click("2026-03-21T10:00:00Z", link, visitor) for link, visitor in ((1, "v"), (1, "v"), (2, "v"), (2, "w"))
+    ]
+    await load(database, 1, world_of(taps, []))
+    best = await lead(database, "influencer", "unique_visitors")
+    assert [(row["influencer"], row["value"]) for row in best["rows"]] == [("2", 2), ("1", 1)]
+    assert (best["ranked"], best["estimated"], best["rows"][0]["sums"]) == (2, {}, {"unique_visitors": 2})
+    worst = await lead(database, "influencer", "unique_visitors", order=End.WORST, limit=1)
+    assert [row["influencer"] for row in worst["rows"]] == ["1"]
+    assert (await lead(database, "code", "unique_visitors"))["rows"] == []

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 from attribution.adapters.stats_table import StatsTable
 from attribution.domain.measures import Dimension
 from attribution.stats.changes import Changes, ChangesQuery, Changing
-from attribution.stats.leaderboard import RANKABLE, End, LeaderboardQuery, Leaderboards
-from attribution.stats.metrics import sum_names
+from attribution.stats.leaderboard import End, LeaderboardQuery, Leaderboards
+from attribution.stats.metrics import METRICS, sum_names
 
 from .auth import ProgramOf
 from .problems import documented
@@ -42,13 +42,13 @@ class Watched(StrEnum):
 
 
 def _known(metric: str) -> str:
-    if metric not in RANKABLE:
-        raise ValueError(f"is none of {', '.join(RANKABLE)}")
+    if metric not in METRICS:
+        raise ValueError(f"is none of {', '.join(METRICS)}")
     return metric
 
 
 RankableMetric = Annotated[
-    str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(RANKABLE)}), Query(max_length=64)
+    str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(METRICS)}), Query(max_length=64)
 ]
 Minimum = Annotated[int | None, Query(ge=0, le=_MINIMUM_MAX, description="of evidence; by default the metric's own")]
 
@@ -69,6 +69,7 @@ class Leaderboard(BaseModel):
     rows: list[dict[str, Any]]
     ranked: int
     too_little_data: int
+    estimated: dict[str, dict[str, str]]
     definition: dict[str, Any]
 
 

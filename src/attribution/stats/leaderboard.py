@@ -11,15 +11,14 @@ from zoneinfo import ZoneInfo
 from attribution.adapters.postgres import Row
 from attribution.adapters.rankings import Ranking, Spread, ranked
 from attribution.adapters.stats_question import Question
-from attribution.adapters.stats_table import StatsTable
+from attribution.adapters.stats_table import StatsFacts, StatsTable
 from attribution.domain.measures import Dimension, Sum
 from attribution.domain.money import exponent
 from attribution.domain.programs import Program
 
-from .metrics import METRICS, Metric, Unit, as_count, explained, ratio, shown_sums
+from .metrics import METRICS, Metric, Unit, as_count, estimated, explained, ratio, shown_sums
 
 LESS_IS_BETTER: Final = frozenset({"bot_clicks", "refunds", "commission", "discount", "cost", "cpc", "cpa"})
-RANKABLE: Final = tuple(name for name in METRICS if name != "unique_visitors")
 
 
 class End(StrEnum):
@@ -85,7 +84,12 @@ class Leaderboards:
         metric, evidence = METRICS[query.metric], _EVIDENCE.get(query.metric)
         ranking = _ranking(query, metric, evidence)
         async with self._table.snapshot(program.program_id) as facts:
-            rows = await ranked(facts, _question(program, query, evidence), ranking)
+            question = _question(program, query, evidence)
+            rows: Sequence[Row | Mapping[str, Any]]
+            if Sum.UNIQUE_VISITORS in question.sums:
+                rows = await _visited(facts, question, query)
+            else:
+                rows = await ranked(facts, question, ranking)
         zone = ZoneInfo(program.timezone)
         return {
             "from": query.start.astimezone(zone),
@@ -101,6 +105,7 @@ class Leaderboards:
             "rows": [_row(row, query, metric, evidence, program) for row in rows if row[query.by] is not None],
             "ranked": rows[0]["ranked"],
             "too_little_data": rows[0]["found"] - rows[0]["ranked"],
+            "estimated": estimated(visitors=facts.visitors_are_estimated),
             "definition": {**explained(query.metric), "ranking": DEFINITION},
         }
 
@@ -126,6 +131,8 @@ def _ranking(query: LeaderboardQuery, metric: Metric, evidence: _Evidence | None
 def _question(program: Program, query: LeaderboardQuery, evidence: _Evidence | None) -> Question:
     metric = METRICS[query.metric]
     sums = {term.sum for term in (*metric.numerator, *metric.denominator)}
+    if Sum.UNIQUE_VISITORS in sums:
+        sums.add(Sum.CLICKS)  # Visitors are counted of rows that stand in the answer.
     return Question(
         program_id=program.program_id,
         currency=program.currency,
@@ -139,8 +146,24 @@ def _question(program: Program, query: LeaderboardQuery, evidence: _Evidence | N
     )
 
 
+async def _visited(facts: StatsFacts, question: Question, query: LeaderboardQuery) -> Sequence[Mapping[str, Any]]:
+    """As `ranked` answers. Distinct visitors are not summed: those of all groups are counted, and ordered here."""
+    groups, _ = await facts.page(question)
+    counts = zip(groups.labels[query.by], groups.sums[Sum.UNIQUE_VISITORS], strict=True)
+    named = sorted((visitors, name) for name, visitors in counts if name is not None)
+    if query.order is End.BEST:
+        named.reverse()
+    numbers = {"found": len(named), "ranked": len(named)}
+    first = [{query.by: name, Sum.UNIQUE_VISITORS: visitors} | numbers for visitors, name in named[: query.limit]]
+    return first or [{query.by: None} | numbers]
+
+
 def _row(
-    row: Row, query: LeaderboardQuery, metric: Metric, evidence: _Evidence | None, program: Program
+    row: Row | Mapping[str, Any],
+    query: LeaderboardQuery,
+    metric: Metric,
+    evidence: _Evidence | None,
+    program: Program,
 ) -> Mapping[str, Any]:
     sums = {term.sum: row[term.sum] for term in (*metric.numerator, *metric.denominator)}
     method = _METHODS[evidence.spread] if evidence else None

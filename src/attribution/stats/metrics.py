@@ -7,6 +7,7 @@ from enum import Enum
 from operator import add
 from typing import Any, Final
 
+from attribution.adapters.visitor_sketches import STANDARD_ERROR
 from attribution.domain.measures import Sum, Term
 from attribution.domain.money import exponent, from_minor, from_minors
 
@@ -201,6 +202,11 @@ def shown_sums(sums: Sums, currency: str) -> Mapping[str, Value]:
         _shown_as(of): from_minor(int(value), currency) if of in _SHOWN_AS else as_count(value)
         for of, value in sums.items()
     }
+
+
+def estimated(*, visitors: bool) -> Mapping[str, Mapping[str, str]]:
+    """What an answer says of metrics that it does not know exactly."""
+    return {"unique_visitors": {"standard_error": str(STANDARD_ERROR)}} if visitors else {}
 
 
 def explained(name: str) -> Mapping[str, Any]:

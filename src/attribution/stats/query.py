@@ -13,7 +13,6 @@ from attribution.adapters.stats_pages import Groups
 from attribution.adapters.stats_question import Order, Question
 from attribution.adapters.stats_sources import CREDITS
 from attribution.adapters.stats_table import StatsFacts, StatsTable
-from attribution.adapters.visitor_sketches import STANDARD_ERROR
 from attribution.domain.measures import GRAINS, By, Dimension, Sum
 from attribution.domain.models import Model
 from attribution.domain.periods import Span
@@ -22,7 +21,7 @@ from attribution.domain.series import BUCKETS_MAX, buckets_of, has_too_many, per
 from attribution.errors import FieldError, InvalidInputError
 
 from .comparison import PeriodBefore, Table, compared, rows_of
-from .metrics import METRICS, Columns, explained
+from .metrics import METRICS, Columns, estimated, explained
 
 RECORDED: Final = "recorded"
 """As the answer's model: each credit as its rule gave it."""
@@ -86,9 +85,7 @@ class Stats:
             "totals": rows_of(totals)[0],
             "definitions": {name: METRICS[name].formula for name in query.metrics},
             "metrics": {name: explained(name) for name in query.metrics},
-            "estimated": {"unique_visitors": {"standard_error": str(STANDARD_ERROR)}}
-            if facts.visitors_are_estimated
-            else {},
+            "estimated": estimated(visitors=facts.visitors_are_estimated),
             "not_additive": [name for name in query.metrics if not METRICS[name].additive],
             "next_offset": query.offset + query.limit if more else None,
         }
