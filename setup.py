@@ -1,4 +1,4 @@
-"""Compiles with mypyc what every tap and every judged order runs through (docs/adr/0016-compiled-tap.md).
+"""Compiles with mypyc what every tap, judged order and number of stats runs through (docs/adr/0016-compiled-tap.md).
 
 Where nothing can be compiled, for want of a compiler or of Python's headers, the same modules run as Python.
 """
@@ -14,7 +14,7 @@ _REDIRECT = (
 )  # fmt: skip
 _JUDGING = ("attribution", "codes", "commission", "models", "money", "valuation")
 _MODULES = (
-    "journal", "adapters/click_rows", "domain/click_id", "domain/clicks",
+    "journal", "adapters/click_rows", "stats/columns", "domain/click_id", "domain/clicks",
     *(f"redirect/{module}" for module in _REDIRECT), *(f"domain/{module}" for module in _JUDGING),
 )  # fmt: skip
 

@@ -87,8 +87,14 @@ def from_minors(amounts: Sequence[int], currency: str) -> list[str]:
     digits = exponent(currency)
     if not digits or min(amounts, default=0) < 0:
         return [from_minor(minor, currency) for minor in amounts]
-    form, unit = f"%d.%0{digits}d", 10**digits
-    return [form % divmod(minor, unit) for minor in amounts]
+    unit, decimals = 10**digits, _decimals(digits)
+    return [str(minor // unit) + decimals[minor % unit] for minor in amounts]
+
+
+@cache
+def _decimals(digits: int) -> list[str]:
+    """All that can follow the whole units."""
+    return [f".{minor:0{digits}d}" for minor in range(10**digits)]
 
 
 def split(total: int, weights: Sequence[Fraction]) -> list[int]:

@@ -17,7 +17,7 @@ from attribution.domain.money import from_minor
 from attribution.domain.periods import bucket_start
 from attribution.domain.programs import Program
 
-from .metrics import ratio
+from .columns import ratio
 
 EARLIER: Final = 8
 """Buckets that make the range."""

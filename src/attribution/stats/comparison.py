@@ -12,7 +12,8 @@ from attribution.domain.measures import GRAINS, Dimension
 from attribution.domain.periods import Span
 from attribution.domain.series import Shift
 
-from .metrics import Columns, Value, ratio
+from .columns import ratio, rows_of
+from .metrics import Columns, Value
 
 Table = Mapping[str, Sequence[Any]]
 """An answer's rows by the column."""
@@ -69,10 +70,6 @@ def compared(now: Table, before: Table) -> Table:
     """`change`: (now - before) / before of the metrics shown; null where there is no value, or it was 0."""
     change = {name: list(map(_change, now[name], column)) for name, column in before.items()}
     return {**now, "previous": rows_of(before), "change": rows_of(change)}
-
-
-def rows_of(table: Table) -> list[dict[str, Any]]:
-    return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
 
 
 def _change(now: Value, before: Value) -> str | None:

@@ -10,7 +10,8 @@ from attribution.domain.goals import GOAL_METRICS
 from attribution.domain.measures import Dimension
 from attribution.domain.programs import Program
 
-from .metrics import METRICS, ratio
+from .columns import ratio
+from .metrics import METRICS
 from .query import StatsQuery
 from .reader import StatsReader
 

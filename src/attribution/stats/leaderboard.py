@@ -16,7 +16,8 @@ from attribution.domain.measures import Dimension, Sum
 from attribution.domain.money import exponent
 from attribution.domain.programs import Program
 
-from .metrics import METRICS, Metric, Unit, as_count, estimated, explained, ratio, shown_sums
+from .columns import as_count, ratio
+from .metrics import METRICS, Metric, Unit, estimated, explained, shown_sums
 
 LESS_IS_BETTER: Final = frozenset({"bot_clicks", "refunds", "commission", "discount", "cost", "cpc", "cpa"})
 

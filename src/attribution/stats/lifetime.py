@@ -14,7 +14,7 @@ from attribution.domain.measures import Dimension
 from attribution.domain.money import exponent, from_minor
 from attribution.domain.programs import Program
 
-from .metrics import ratio
+from .columns import ratio
 
 DEFINITIONS: Final = {
     "cohort": (

@@ -2,25 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 from enum import Enum
-from operator import add
+from functools import reduce
 from typing import Any, Final
 
 from attribution.adapters.visitor_sketches import STANDARD_ERROR
 from attribution.domain.measures import Sum, Term
 from attribution.domain.money import exponent, from_minor, from_minors
 
-_divide = Context(prec=12).divide
-_RATIO_DIGITS = 6
-"""Significant digits that a ratio has at least."""
-_LONG = len("-0.00000") + _RATIO_DIGITS
-"""As many characters have as many digits: str() writes what is smaller with an exponent."""
-_NOUGHT = "0.00000"
+from .columns import Number, as_count, counts, multiplied, plus, ratios
 
-
-Sums = Mapping[Sum, Decimal | int]
-Columns = Mapping[Sum, Sequence[Decimal | int]]
+Sums = Mapping[Sum, Number]
+Columns = Mapping[Sum, Sequence[Number]]
 Value = int | float | str | None
 
 
@@ -42,56 +36,43 @@ class Metric:
 
     def value(self, sums: Sums, currency: str, gross_margin: Decimal) -> Value:
         """A number for a count, a decimal string for money and ratios."""
-        terms = (*self.numerator, *self.denominator)
-        [value] = self.values({term.sum: [sums[term.sum]] for term in terms}, currency, gross_margin)
+        columns = {term.sum: [sums[term.sum]] for term in (*self.numerator, *self.denominator)}
+        [value] = self.values(Added(columns, gross_margin), currency)
         return value
 
-    def values(self, columns: Columns, currency: str, gross_margin: Decimal) -> list[Value]:
-        """`value` of many rows, by the column: thousands of rows have tens of metrics each."""
-        numerators = _added(self.numerator, columns, gross_margin)
+    def values(self, added: "Added", currency: str) -> Sequence[Value]:
+        """`value` of many rows, by the column."""
+        numerators = added.of(self.numerator)
         if self.denominator:
             parts = 10 ** exponent(currency) if self.unit is Unit.MONEY else 1
-            denominators = _added(self.denominator, columns, gross_margin)
-            return list(map(ratio, numerators, [value * parts for value in denominators]))
-        if self.unit is Unit.COUNT:
-            return [value if isinstance(value, int) else as_count(value) for value in numerators]
-        return [*from_minors(list(map(int, numerators)), currency)]
+            return ratios(numerators, multiplied(added.of(self.denominator), parts))
+        return counts(numerators) if self.unit is Unit.COUNT else from_minors(list(map(int, numerators)), currency)
 
 
-def _added(terms: Sequence[Term], columns: Columns, gross_margin: Decimal) -> Sequence[Decimal | int]:
-    first, *others = (_taken(term, columns[term.sum], gross_margin) for term in terms)
-    for other in others:
-        first = list(map(add, first, other))
-    return first
+class Added:
+    """Columns of terms, each added up once: metrics share them."""
+
+    def __init__(self, columns: Columns, gross_margin: Decimal) -> None:
+        self._columns = columns
+        self._gross_margin = gross_margin
+        self._known: dict[tuple[Term, ...], Sequence[Number]] = {}
+
+    def of(self, terms: tuple[Term, ...]) -> Sequence[Number]:
+        if terms not in self._known:
+            self._known[terms] = reduce(plus, map(self._taken, terms))
+        return self._known[terms]
+
+    def _taken(self, term: Term) -> Sequence[Number]:
+        factor = term.sign * self._gross_margin if term.times_margin else term.sign
+        return multiplied(self._columns[term.sum], factor)
 
 
-def _taken(term: Term, column: Sequence[Decimal | int], gross_margin: Decimal) -> Sequence[Decimal | int]:
-    factor = term.sign * gross_margin if term.times_margin else term.sign
-    return column if factor == 1 else [value * factor for value in column]
-
-
-def as_count(value: Decimal | int) -> int | float:
-    number = float(value)
-    return int(number) if number.is_integer() else number
-
-
-def ratio(numerator: Decimal | int, denominator: Decimal | int) -> str | None:
-    """A decimal string of 6 to 12 significant digits; None over 0."""
-    if not denominator:
-        return None
-    if not numerator:
-        return _NOUGHT
-    text = str(_divide(numerator, denominator).normalize())
-    if "E" in text:
-        text = f"{Decimal(text):f}"
-    elif len(text) >= _LONG:
-        return text
-    if len(text.strip("-0.")) > _RATIO_DIGITS:
-        return text
-    missing = _RATIO_DIGITS - len(text.replace(".", "").strip("-0"))
-    if missing <= 0:
-        return text
-    return f"{text}{'' if '.' in text else '.'}{'0' * missing}"
+def measured(
+    names: Sequence[str], columns: Columns, currency: str, gross_margin: Decimal
+) -> dict[str, Sequence[Value]]:
+    """These metrics, by the column."""
+    added = Added(columns, gross_margin)
+    return {name: METRICS[name].values(added, currency) for name in names}
 
 
 def _counted(of: Sum, formula: str, *, additive: bool = True) -> Metric:

@@ -20,8 +20,9 @@ from attribution.domain.programs import Program
 from attribution.domain.series import BUCKETS_MAX, buckets_of, has_too_many, period_before
 from attribution.errors import FieldError, InvalidInputError
 
-from .comparison import PeriodBefore, Table, compared, rows_of
-from .metrics import METRICS, Columns, estimated, explained
+from .columns import rows_of
+from .comparison import PeriodBefore, Table, compared
+from .metrics import METRICS, Columns, estimated, explained, measured
 
 RECORDED: Final = "recorded"
 """As the answer's model: each credit as its rule gave it."""
@@ -186,8 +187,7 @@ def _page(query: StatsQuery, question: Question, groups: Groups) -> tuple[Groups
 
 
 def _measured(query: StatsQuery, program: Program, sums: Columns) -> dict[str, Sequence[Any]]:
-    """The metrics, by the column."""
-    return {name: METRICS[name].values(sums, program.currency, program.gross_margin) for name in query.metrics}
+    return measured(query.metrics, sums, program.currency, program.gross_margin)
 
 
 _FORMATS = {Dimension.MONTH: "%Y-%m", Dimension.WEEK: "%Y-%m-%d", Dimension.DAY: "%Y-%m-%d"}
