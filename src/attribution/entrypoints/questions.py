@@ -4,6 +4,7 @@ Workers hand it their requests of /v1/stats and /v1/reports. It gives way to all
 connections to Postgres, each of which may keep one of its cores busy.
 """
 
+import gc
 import os
 import socket
 
@@ -26,6 +27,8 @@ _NICENESS = 10
 async def run_reader(settings: Settings, sock: socket.socket) -> None:
     """Until SIGTERM or SIGINT."""
     os.nice(_NICENESS)
+    # Answers are many objects without cycles.
+    gc.set_threshold(200_000, 20, 20)
     database = Database(settings, size=settings.reader_connections)
     try:
         stats = Stats(StatsTable(database), judge_and_value)
