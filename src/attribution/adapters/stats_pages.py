@@ -36,6 +36,15 @@ class Groups:
         """Those of the last group."""
         return {name: column[-1] for name, column in self.sums.items()}
 
+    def sums_of(self, keys: Sequence[Key]) -> dict[Sum, Sequence[Decimal | int]]:
+        """Of the groups of these keys; 0 where there is none."""
+        known = self.keys
+        if known == keys:
+            return self.sums
+        place = {key: number for number, key in enumerate(known)}
+        places = [place.get(key) for key in keys]
+        return {name: [0 if at is None else column[at] for at in places] for name, column in self.sums.items()}
+
     def picked(self, places: Sequence[int]) -> "Groups":
         return Groups(
             len(places),
@@ -78,6 +87,20 @@ def roster_page(question: Question) -> RosterPage | None:
         return None
     dimension, descending = _leading(question)
     return RosterPage(dimension, question.offset + question.limit, descending) if dimension in IDS else None
+
+
+def by_source(question: Question) -> list[Question]:
+    """The question of each source's sums alone."""
+    asked = [set(source.sums) & set(question.sums) for source in SOURCES]
+    return [replace(question, sums=sums, order=None, limit=None, offset=0) for sums in asked if sums]
+
+
+def united(parts: Sequence[Groups], page: RosterPage) -> Groups:
+    """Groups by one kind of object, of which each part has sums of its own, in the order of their ids."""
+    found = {key for part in parts for key in part.keys}
+    keys = sorted(found, key=lambda key: int(key[0]), reverse=page.descending)
+    sums = {name: column for part in parts for name, column in part.sums_of(keys).items()}
+    return Groups(len(keys), {page.kind: [label for [label] in keys]}, sums)
 
 
 def leading_reading(first: Question) -> Question | None:

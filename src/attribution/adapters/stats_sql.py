@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attribution.domain.measures import GRAINS, IDS, Dimension, Term
+from attribution.domain.measures import GRAINS, IDS, Dimension, Sum, Term
 
 from .stats_composer import SQL, Statement, grouped, sum_type, type_of
 from .stats_facts import FactsComposer
@@ -63,6 +63,7 @@ class _SumsComposer(FactsComposer):
     def _page(self) -> dict[str, str]:
         order = [*self._order(), *(_by_dimension(name) for name in self.question.group_by)]
         return {
+            "shown": ", ".join([*self.question.group_by, *map(_shown, self.question.added)]),
             "ordered": f"ORDER BY {', '.join(order)}" if order else "",
             "limit": self.value(self.question.limit, "bigint"),
             "offset": self.value(self.question.offset, "bigint"),
@@ -130,6 +131,10 @@ def page_with_totals_statement(question: Question, *, rolled_up: bool, rates: Ra
     """As `page_statement`, and a row without labels that `is_total`, of all pages."""
     composer = _SumsComposer(question, rolled_up, rates)
     return Statement(composer.paged_with_totals(), composer.values)
+
+
+def _shown(name: Sum) -> str:
+    return f"trim_scale({name})::text AS {name}" if sum_type(name) == "numeric" else name
 
 
 def _by_dimension(dimension: Dimension, *, descending: bool = False) -> str:

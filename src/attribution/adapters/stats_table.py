@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attribution.domain.fx import minor_rate
@@ -19,14 +20,26 @@ from .fx_rate_table import rate_book
 from .judged_credits import FOREVER, Judge, judge_again
 from .postgres import Database, Row
 from .statements import statements
-from .stats_composer import Statement
+from .stats_composer import Statement, sum_type
 from .stats_facts import foreign_costs_statement, missing_rate_statement
-from .stats_pages import Groups, Key, first_readings, leading_reading, narrowed, on_page, roster_page
+from .stats_pages import (
+    Groups,
+    Key,
+    RosterPage,
+    by_source,
+    first_readings,
+    leading_reading,
+    narrowed,
+    on_page,
+    roster_page,
+    united,
+)
 from .stats_question import Bound, Question, Rates, whole
 from .stats_sources import COSTS, MONEY
 from .stats_sql import page_statement, page_with_totals_statement, roster_statement, summed_statement
 from .stats_visitors import (
     SketchPlan,
+    is_sketched_statement,
     other_visitors_statement,
     sketch_plan,
     sketched_visitors_statement,
@@ -35,8 +48,6 @@ from .stats_visitors import (
 from .visitor_sketches import estimate
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from .postgres import Connection
 
 _SQL = statements("stats")
@@ -96,7 +107,7 @@ class StatsFacts:
         if groups is None:
             groups, total = await self._page_with_totals(question, rates)
         else:
-            total = await self._summed(whole(question), rates)
+            total = await self._page(whole(question), rates)
         if Sum.UNIQUE_VISITORS in question.sums:
             await self._count_visitors(narrowed(question, groups), groups)
             await self._count_visitors(whole(question), total)
@@ -111,8 +122,15 @@ class StatsFacts:
         if not rows:
             return None
         [[last]] = rows
-        groups = await self._page(replace(question, bound=Bound(page.kind, last, page.descending)), rates)
+        bounded = replace(question, bound=Bound(page.kind, last, page.descending))
+        groups = await (
+            self._page(bounded, rates) if question.offset else self._page_by_sources(bounded, page, rates)
+        )
         return groups if groups.size == question.limit else None
+
+    async def _page_by_sources(self, question: Question, page: RosterPage, rates: Rates) -> Groups:
+        """To bring the sources' sums together here takes less than to group them once more in the database."""
+        return united([await self._page(part, rates) for part in by_source(question)], page)
 
     async def _read_first(self, question: Question, rates: Rates) -> Question | None:
         """For the groups of the page; None: no part of the facts tells them."""
@@ -138,9 +156,6 @@ class StatsFacts:
 
     async def _page(self, question: Question, rates: Rates) -> Groups:
         return _groups(await self._fetch(self._composed(page_statement, question, rates)), question)
-
-    async def _summed(self, question: Question, rates: Rates) -> Groups:
-        return _groups(await self._fetch(self._composed(summed_statement, question, rates)), question)
 
     async def _page_with_totals(self, question: Question, rates: Rates) -> tuple[Groups, Groups]:
         found = await self._fetch(self._composed(page_with_totals_statement, question, rates))
@@ -190,7 +205,11 @@ class StatsFacts:
         return _by_group(await self._fetch(visitors_statement(question)), question, "unique_visitors")
 
     async def _estimated_visitors(self, question: Question, plan: SketchPlan) -> dict[Key, int]:
-        others = await self._fetch(other_visitors_statement(question, plan))
+        others = (
+            []
+            if await self._is_sketched(question, plan)
+            else await self._fetch(other_visitors_statement(question, plan))
+        )
         visitors = _by_group([row for row in others if row["visitors"]], question, "visitors")
         rows = await self._fetch(sketched_visitors_statement(question, plan, beside=bool(visitors)))
         counted = _by_group([row for row in rows if not row["sketches"]], question, "visitors")
@@ -203,6 +222,12 @@ class StatsFacts:
         # Beside the event loop, which answers others meanwhile.
         return counted | await asyncio.to_thread(estimated) if sketches or visitors else counted
 
+    async def _is_sketched(self, question: Question, plan: SketchPlan) -> bool:
+        if plan.cover.edges:
+            return False
+        [row] = await self._fetch(is_sketched_statement(question))
+        return bool(row["whole"])
+
     async def _fetch(self, statement: Statement) -> list[Row]:
         return await self._connection.fetch(statement.sql, *statement.values)
 
@@ -211,9 +236,16 @@ def _groups(rows: Sequence[Row], question: Question) -> Groups:
     names = (*question.group_by, *question.added)
     columns = dict(zip(names, list(zip(*rows, strict=True))[-len(names) :] or [()] * len(names), strict=True))
     sums: dict[Sum, Sequence[Decimal | int]] = {name: columns[name] for name in question.added}
-    if Sum.COSTS in sums:  # whole minor units, though they may be too many for any integer of the database
-        sums[Sum.COSTS] = list(map(int, sums[Sum.COSTS]))
+    sums |= {name: _numbers(sums[name]) for name in sums if sum_type(name) == "numeric"}
     return Groups(len(rows), {name: _labels(name, columns[name]) for name in question.group_by}, sums)
+
+
+def _numbers(texts: Sequence[Any]) -> Sequence[Decimal | int]:
+    """Integers where all are whole, as mostly: they are less work."""
+    try:
+        return list(map(int, texts))
+    except ValueError:
+        return list(map(Decimal, texts))
 
 
 def _by_group(rows: Sequence[Row], question: Question, value: str) -> dict[Key, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from attribution.domain.measures import Dimension
 from attribution.domain.periods import Cover, cover
 
-from .stats_composer import Composer, Statement, columns_of, grains_within, type_of
+from .stats_composer import SQL, Composer, Statement, columns_of, grains_within, type_of
 from .stats_question import NONE, Question
 from .stats_sources import CLICKS
 from .visitor_sketches import NOTHING, SKETCH_KINDS, SketchKind
@@ -66,6 +66,14 @@ class _VisitorsComposer(Composer):
         stops = self.value([edge.stop for edge in edges], "timestamptz[]")
         return self.fill("other_visitors", CLICKS, pieces=self.pieces(plan.cover), starts=starts, stops=stops)
 
+    def is_sketched(self) -> str:
+        asked = self.question
+        return SQL["is_sketched"].format(
+            program=self.value(asked.program_id, "bigint"),
+            start=self.value(asked.start, "timestamptz"),
+            stop=self.value(asked.stop, "timestamptz"),
+        )
+
 
 def visitors_statement(question: Question) -> Statement:
     composer = _VisitorsComposer(question)
@@ -86,6 +94,12 @@ def sketched_visitors_statement(question: Question, plan: SketchPlan, *, beside:
     """By group `visitors` of its only sketch, or `sketches`: of all groups if there are visitors `beside` them."""
     composer = _VisitorsComposer(question)
     return Statement(composer.sketched_visitors(plan, beside=beside), composer.values)
+
+
+def is_sketched_statement(question: Question) -> Statement:
+    """Whether sketches hold the visitors of all the period: what lies at the edges of their buckets excepted."""
+    composer = _VisitorsComposer(question)
+    return Statement(composer.is_sketched(), composer.values)
 
 
 def other_visitors_statement(question: Question, plan: SketchPlan) -> Statement:

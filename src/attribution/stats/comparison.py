@@ -41,9 +41,7 @@ class PeriodBefore:
         asked = self._question
         wanted = {name: self._shifted(name, values_of(name, groups)) for name in asked.group_by}
         found = await facts.groups(replace(asked, filters={**asked.filters, **wanted}))
-        place = {key: number for number, key in enumerate(found.keys)}
-        places = [place.get(self._key(asked.group_by, key)) for key in groups.keys]
-        return {name: [0 if at is None else column[at] for at in places] for name, column in found.sums.items()}
+        return found.sums_of([self._key(asked.group_by, key) for key in groups.keys])
 
     async def totals(self, facts: StatsFacts) -> Columns:
         return (await facts.groups(replace(self._question, group_by=()))).sums
