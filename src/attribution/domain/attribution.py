@@ -168,11 +168,6 @@ class Attribution(NamedTuple):
         return [touch.weight for touch in self.touches if touch.verdict is Verdict.CREDITED]
 
 
-class _Share(NamedTuple):
-    weight: Fraction
-    origin: JudgedTouch | JudgedCode | None = None
-
-
 def attribute(
     conversion: ConversionFacts, candidates: Sequence[Touch], judgement: Judgement, codes: CodeBook
 ) -> Attribution:
@@ -182,17 +177,15 @@ def attribute(
     taker = _taker(judged_codes) if judged_codes else None
     if taker is not None:
         touches = [_uncredited(touch) for touch in touches]
-        shares = [_Share(_ALL, taker)]
-    else:
-        shares = [_Share(touch.weight, touch) for touch in touches if touch.verdict is Verdict.CREDITED]
-    status = _status(touches, taker, credited=bool(shares))
+    credited = [touch for touch in touches if touch.verdict is Verdict.CREDITED]
+    status = _status(touches, taker, credited=bool(taker or credited))
     return Attribution(
         status,
         _reason(conversion, touches) if status is Status.UNATTRIBUTED else None,
         judgement,
         tuple(touches),
         tuple(judged_codes),
-        tuple(_credits(conversion, shares or [_Share(_ALL)])),
+        tuple(_credits(conversion, credited) if credited else [_whole(conversion, taker)]),
     )
 
 
@@ -300,13 +293,17 @@ def _reason(conversion: ConversionFacts, touches: Sequence[JudgedTouch]) -> Reas
     return Reason.ONLY_BOTS if Verdict.BOT in verdicts else Reason.NO_TOUCH
 
 
-def _credits(conversion: ConversionFacts, shares: Sequence[_Share]) -> list[Credit]:
-    if len(shares) == 1:
-        gross, net, discount = conversion.gross_minor, conversion.net_minor, conversion.discount_minor
-        return [_credit(shares[0].origin, WEIGHT_UNITS, gross, net, discount)]
+def _whole(conversion: ConversionFacts, origin: JudgedTouch | JudgedCode | None) -> Credit:
+    gross, net, discount = conversion.gross_minor, conversion.net_minor, conversion.discount_minor
+    return _credit(origin, WEIGHT_UNITS, gross, net, discount)
+
+
+def _credits(conversion: ConversionFacts, credited: Sequence[JudgedTouch]) -> list[Credit]:
+    if len(credited) == 1:
+        return [_whole(conversion, credited[0])]
     totals = (WEIGHT_UNITS, conversion.gross_minor, conversion.net_minor, conversion.discount_minor)
-    parts = split_each(totals, [share.weight for share in shares])
-    return [_credit(share.origin, *amounts) for share, *amounts in zip(shares, *parts, strict=True)]
+    units, gross, net, discount = split_each(totals, [touch.weight for touch in credited])
+    return [_credit(touch, units[i], gross[i], net[i], discount[i]) for i, touch in enumerate(credited)]
 
 
 def _credit(origin: JudgedTouch | JudgedCode | None, units: int, gross: int, net: int, discount: int) -> Credit:

@@ -110,15 +110,25 @@ def split_each(totals: Iterable[int], weights: Sequence[Fraction]) -> list[list[
     """As `split`, each total by the same weights."""
     if len(weights) == 1:
         return [[total] for total in totals]
+    if _all_same(weights):
+        return [_equally(total, len(weights)) for total in totals]
     shares, common = _shares(weights)
     return [_apportion(total, shares, common) for total in totals]
 
 
-def _shares(weights: Sequence[Fraction]) -> tuple[Sequence[int], int]:
-    """Whole numbers in the proportion of `weights`, and their sum."""
+def _all_same(weights: Sequence[Fraction]) -> bool:
+    """As the models give them where they are equal; to compare fractions takes longer than to split by them."""
     first = weights[0]
-    if all([weight is first for weight in weights]):  # noqa: C419 - a generator takes several times as long
-        return [1] * len(weights), len(weights)
+    return all([weight is first for weight in weights])  # noqa: C419 - a generator takes several times as long
+
+
+def _equally(total: int, count: int) -> list[int]:
+    part, missing = divmod(total, count)
+    return [part + 1] * missing + [part] * (count - missing)
+
+
+def _shares(weights: Sequence[Fraction]) -> tuple[list[int], int]:
+    """Whole numbers in the proportion of `weights`, and their sum."""
     ratios = [weight.as_integer_ratio() for weight in weights]
     common = lcm(*[denominator for _, denominator in ratios])
     return [numerator * (common // denominator) for numerator, denominator in ratios], common
