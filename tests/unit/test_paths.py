@@ -1,5 +1,7 @@
 """Files of paths, and the command that reads them."""
 
+from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 from io import BytesIO, TextIOWrapper
 from pathlib import Path as File
@@ -7,7 +9,17 @@ from pathlib import Path as File
 import pytest
 
 from attribution import cli
-from attribution.models import ChainError, ModelError, Path, attribute, markov, read_paths
+from attribution.models import (
+    ChainError,
+    ModelError,
+    Path,
+    WeightsError,
+    attribute,
+    markov,
+    position_based,
+    read_paths,
+)
+from attribution.models.sharing import Weight
 
 TABLE = "path;conversions;value;null\nC1 > C2 > C3;1;10;0\nC1;0;0;1\nC2 > C3;0;0;1\n"
 SHARED = "channel,conversions,value,removal_effect\n"
@@ -50,6 +62,21 @@ def test_a_malformed_row_is_told_with_its_number(row: str, reason: str) -> None:
     assert malformed.number == 3
     assert reason in malformed.reason
     assert [path.touches for path in paths] == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize("weights", [(0.1, 0.2, 0.7), ["0.1", "0.2", "0.7"], (Fraction(1, 10), Decimal("0.2"), 0.7)])
+def test_position_weights_are_any_numbers_that_sum_to_one(weights: Sequence[Weight]) -> None:
+    credited = position_based([Path(("a", "b", "c"), 10)], weights)
+    assert [credit.conversions for credit in credited.values()] == [1, 2, 7]
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [(0.5, 0.5, 0.5), (1, 1), ("0.4", "0.2", "0.4", "0"), (-1, 1, 1), ("a", "b", "c"), (float("nan"), 0, 1)],
+)
+def test_position_weights_that_cannot_be_are_refused(weights: Sequence[Weight]) -> None:
+    with pytest.raises(WeightsError, match="sum to 1"):
+        position_based([Path(("a", "b"), 1)], weights)
 
 
 def test_what_paths_do_not_have_is_refused() -> None:

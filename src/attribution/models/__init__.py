@@ -11,6 +11,7 @@ from .paths import MalformedPathsError, MalformedRow, Path, read_paths
 from .sharing import (
     Attribution,
     ChannelCredit,
+    WeightsError,
     first_touch,
     inverse_j,
     j_shaped,
@@ -30,6 +31,7 @@ __all__ = [
     "MalformedRow",
     "ModelError",
     "Path",
+    "WeightsError",
     "attribute",
     "compare",
     "first_touch",

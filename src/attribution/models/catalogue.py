@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from attribution.domain.models import U_SHAPED, Ends, Model, ReportModel
+from attribution.domain.models import U_SHAPED, Model, ReportModel
 from attribution.errors import AttributionError
 
 from .markov import markov
 from .paths import Path
 from .sharing import (
     Attribution,
+    Weight,
     first_touch,
     inverse_j,
     j_shaped,
@@ -41,9 +42,17 @@ class ModelError(AttributionError):
 
 
 def attribute(
-    model: str, paths: Sequence[Path], *, order: int = 1, nulls: bool = True, position_weights: Ends = U_SHAPED
+    model: str,
+    paths: Sequence[Path],
+    *,
+    order: int = 1,
+    nulls: bool = True,
+    position_weights: Sequence[Weight] = U_SHAPED,
 ) -> Attribution:
-    """`order` and `nulls` are of `markov`, `position_weights` of `position_based`. Raises `ModelError`."""
+    """`order` and `nulls` are of `markov`, `position_weights` of `position_based`.
+
+    Raises `ModelError`, `ChainError`, `WeightsError`.
+    """
     if model == Model.TIME_DECAY:
         raise ModelError("time_decay needs the age of each touch, and paths have none")
     if model == ReportModel.MARKOV:

@@ -7,8 +7,15 @@ from fractions import Fraction
 from functools import partial
 
 from attribution.domain.models import U_SHAPED, Ends, Model, by_position
+from attribution.errors import AttributionError
 
 from .paths import Number, Path
+
+Weight = Number | str
+
+
+class WeightsError(AttributionError):
+    """Position weights are three numbers, none negative, that sum to 1: first, middle, last"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +46,24 @@ def linear(paths: Iterable[Path]) -> Attribution:
     return _by_position(Model.LINEAR, paths)
 
 
-def position_based(paths: Iterable[Path], position_weights: Ends = U_SHAPED) -> Attribution:
+def position_based(paths: Iterable[Path], position_weights: Sequence[Weight] = U_SHAPED) -> Attribution:
     """0.4 to the first touch, 0.4 to the last, 0.2 shared by those between; or other weights that sum to 1.
 
     Of two touches first and last keep their proportion. Source: Google Analytics, "Position Based" of its
-    multi-channel funnels.
+    multi-channel funnels. Raises `WeightsError`.
     """
-    return _by_position(Model.POSITION_BASED, paths, position_weights)
+    return _by_position(Model.POSITION_BASED, paths, _ends(position_weights))
+
+
+def _ends(position_weights: Sequence[Weight]) -> Ends:
+    """A float is the decimal number that it is written as."""
+    try:
+        first, middle, last = (Fraction(str(weight)) for weight in position_weights)
+    except ValueError:
+        raise WeightsError from None
+    if min(first, middle, last) < 0 or first + middle + last != 1:
+        raise WeightsError
+    return first, middle, last
 
 
 def j_shaped(paths: Iterable[Path]) -> Attribution:
