@@ -58,6 +58,12 @@ async def test_a_taken_external_id_is_a_conflict(api: Api) -> None:
     assert_problem(await api.ask("PATCH", f"/v1/influencers/{ben['id']}", {"external_id": "crm-1"}), 409)
 
 
+@pytest.mark.parametrize("name", ["default", "Upper", ""])
+async def test_a_window_of_no_conversion_type_is_named(api: Api, name: str) -> None:
+    response = await api.ask("POST", "/v1/campaigns", {"name": "Winter", "windows": {name: "P7D"}})
+    assert_problem(response, 422, "body", "windows", name)
+
+
 async def test_a_campaign_answers_with_the_windows_in_force(api: Api) -> None:
     campaign = await api.make("campaigns", name="Winter", windows={"purchase": "P7D"}, budget="1000")
     assert campaign["windows"] == {"purchase": "P7D"}

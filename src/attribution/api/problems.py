@@ -64,11 +64,15 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
+_OF_A_KEY = "[key]"
+"""What pydantic puts behind the name of a key that is wrong itself."""
+
+
 def field_errors(errors: Iterable[Any], *prefix: str | int) -> list[FieldError]:
     """Of pydantic's errors; without the input, which may be a secret or a megabyte."""
     return [
         FieldError(
-            (*prefix, *(_printable(part) for part in error["loc"])),
+            (*prefix, *(_printable(part) for part in error["loc"] if part != _OF_A_KEY)),
             _MESSAGES.get(error["type"], error["msg"].removeprefix("Value error, ")),
         )
         for error in errors
