@@ -168,8 +168,8 @@ async def test_the_api_lists_offenders_by_pages(service: Service, api: Api) -> N
     first = (await api.ask("GET", "/v1/audit/credits", params=query)).json()
     assert (first["conversions"], first["offending"], first["from"]) == (3, 3, None)
     second = (await api.ask("GET", "/v1/audit/credits", params=query | {"cursor": first["next_cursor"]})).json()
-    assert (len(first["offenders"]), len(second["offenders"])) == (2, 1)
-    assert len({offender["id"] for offender in [*first["offenders"], *second["offenders"]]}) == 3
+    assert (len(first["data"]), len(second["data"])) == (2, 1)
+    assert len({offender["id"] for offender in [*first["data"], *second["data"]]}) == 3
     assert second["next_cursor"] is None
     backwards = {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}
     assert_problem(await api.ask("GET", "/v1/audit/credits", params=backwards), 422, "query", "to")
@@ -180,7 +180,7 @@ async def test_a_programme_is_audited_without_the_others(service: Service, api: 
     await tamper(service, "DELETE FROM credit_entries")
     await api.make("programs", key="acme", name="Acme", currency="EUR")
     audit = (await api.ask("GET", "/v1/audit/credits", params={"program": "acme"})).json()
-    assert (audit["conversions"], audit["offenders"]) == (0, [])
+    assert (audit["conversions"], audit["data"]) == (0, [])
 
 
 async def test_a_period_may_be_dates_in_the_programmes_zone(api: Api) -> None:

@@ -38,7 +38,10 @@ class Offender(BaseModel):
 
 
 class CreditAudit(BaseModel):
-    """`offenders` is empty when all holds. `waiting` are in the queue and not looked at; `problems` are counts."""
+    """`data`: each conversion that offends, so empty when all holds.
+
+    `waiting` are in the queue and not looked at; `problems` are counts.
+    """
 
     start: datetime | None = Field(alias="from")
     end: datetime | None = Field(alias="to")
@@ -46,7 +49,7 @@ class CreditAudit(BaseModel):
     waiting: int
     offending: int
     problems: dict[str, int]
-    offenders: list[Offender]
+    data: list[Offender]
     next_cursor: str | None
 
 
@@ -78,10 +81,10 @@ def audit_router(services: Services) -> APIRouter:
     ) -> dict[str, Any]:
         period = audit_period(start, end, program.timezone)
         # One more than the page holds, where there is one.
-        audit = await audit_credits(table, program.program_id, period, decode_cursor(cursor), limit + 1)
-        found = audit["offenders"]
+        audit = dict(await audit_credits(table, program.program_id, period, decode_cursor(cursor), limit + 1))
+        found = audit.pop("offenders")
         page = found[:limit]
         more = encode_cursor(int(page[-1]["id"])) if len(found) > limit else None
-        return audit | {"offenders": page, "next_cursor": more}
+        return audit | {"data": page, "next_cursor": more}
 
     return router
