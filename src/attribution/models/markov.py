@@ -24,8 +24,8 @@ from .sharing import Attribution, ChannelCredit
 ORDERS: Final = (1, 2, 3)
 _DENSE_STATES: Final = 4_000
 """Up to here the chain's matrix is inverted: 128 MB. Beyond, walkers are followed until none is left."""
-_BLOCK_PATHS: Final = 20_000
-"""Counted at a time: their arrays stay in the processor's cache, and need no fresh memory each."""
+_BLOCK_PATHS: Final = 2_000
+"""Counted at a time: such small arrays stay in the cache and are made of memory that was just freed."""
 _CODES_MAX: Final = 2**63
 """Of transitions: an index has no more."""
 _UNABSORBED: Final = 1e-15
