@@ -143,10 +143,13 @@ async def test_the_whole_is_exchanged_and_then_split(
 
 async def test_without_a_rate_there_is_credit_and_no_value_until_it_is_posted(service: Service) -> None:
     """Money of the period is an error that names day and pair; a later correction never changes what is bound."""
+    await plan(service, Plan(FIRST, percent=Decimal(10)))
     await land(service, ANNA)
     order = sale("A", 5, visitor_id="v1", gross_minor=1_000, currency="USD")
     explained = await credited(service, order)
     assert explained["value"]["missing_rate"]["base"] == "USD"
+    assert {explained["value"][name] for name in ("gross", "net", "discount", "commission")} == {None}
+    assert [paid["commission"] for paid in explained["commissions"]] == [None]
     assert (await ask(service.database, metrics=("orders",)))["totals"] == {"orders": 1}
     with pytest.raises(MissingRateError, match="USD to EUR for 2026-03-20"):
         await ask(service.database, metrics=("revenue",))

@@ -56,13 +56,13 @@ class MissingRate(BaseModel):
 
 
 class Value(BaseModel):
-    """In the programme's currency, at the rate of the conversion's day; all 0 while that is missing."""
+    """In the programme's currency, at the rate of the conversion's day; all null while that is missing."""
 
     currency: str
-    gross: str
-    net: str
-    discount: str
-    commission: str
+    gross: str | None
+    net: str | None
+    discount: str | None
+    commission: str | None
     missing_rate: MissingRate | None
 
 
@@ -73,7 +73,8 @@ class Commission(BaseModel):
     percent: str | None
     flat: str | None
     flat_currency: str | None
-    commission: str
+    commission: str | None
+    """None while an exchange rate is missing."""
 
 
 class Attribution(Extensible):

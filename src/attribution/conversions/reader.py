@@ -343,13 +343,16 @@ def _recorded(credits_: Sequence[Credit], currency: str, program_currency: str) 
 
 
 def _value(credits_: Sequence[Credit], currency: str, missing: MissingRateError | None = None) -> Mapping[str, Any]:
-    """What the conversion is worth in the programme's currency; nothing while a rate is missing."""
+    """What the conversion is worth in the programme's currency; not known while a rate is missing."""
+    sums = {
+        "gross": sum(credit.gross_value for credit in credits_),
+        "net": sum(credit.net_value for credit in credits_),
+        "discount": sum(credit.discount_value for credit in credits_),
+        "commission": sum(credit.commission for credit in credits_),
+    }
     return {
         "currency": currency,
-        "gross": from_minor(sum(credit.gross_value for credit in credits_), currency),
-        "net": from_minor(sum(credit.net_value for credit in credits_), currency),
-        "discount": from_minor(sum(credit.discount_value for credit in credits_), currency),
-        "commission": from_minor(sum(credit.commission for credit in credits_), currency),
+        **{name: from_minor(minors, currency) if missing is None else None for name, minors in sums.items()},
         "missing_rate": missing and {"date": missing.day, "base": missing.base, "quote": missing.quote},
     }
 
@@ -363,7 +366,7 @@ def _commissions(valuation: Valuation, currency: str) -> list[Mapping[str, Any]]
             "percent": None if plan.rate is None else _decimal(plan.rate * 100),
             "flat": None if plan.flat_minor is None else from_minor(plan.flat_minor, plan.currency or currency),
             "flat_currency": plan.currency,
-            "commission": from_minor(commission, currency),
+            "commission": from_minor(commission, currency) if valuation.missing is None else None,
         }
         for (influencer_id, plan), commission in valuation.commissions().items()
     ]
