@@ -88,6 +88,13 @@ class Database:
         self._size = size or settings.database_pool_size
         self._timeout_s = timeout_s or settings.database_timeout_s
         self._pool: Pool | None = None
+        self._taken = 0
+        """Connections, or waited for."""
+
+    @property
+    def has_free(self) -> bool:
+        """Whether the next connection is had without waiting for another to be given back."""
+        return self._taken < self._size
 
     async def _open(self) -> "Pool":
         if self._pool is None:
@@ -106,10 +113,14 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> "AsyncIterator[Connection]":
-        with translated_errors():
-            pool = await self._open()
-            async with pool.acquire(timeout=self._timeout_s) as connection:
-                yield connection
+        self._taken += 1
+        try:
+            with translated_errors():
+                pool = await self._open()
+                async with pool.acquire(timeout=self._timeout_s) as connection:
+                    yield connection
+        finally:
+            self._taken -= 1
 
     @asynccontextmanager
     async def transaction(self, **options: Any) -> "AsyncIterator[Connection]":

@@ -90,8 +90,8 @@ def roster_page(question: Question) -> RosterPage | None:
 
 
 def by_source(question: Question) -> list[Question]:
-    """The question of each source's sums alone."""
-    asked = [set(source.sums) & set(question.sums) for source in SOURCES]
+    """The question of each source's sums alone, what takes longest first."""
+    asked = [set(source.sums) & set(question.sums) for source in reversed(SOURCES)]
     return [replace(question, sums=sums, order=None, limit=None, offset=0) for sums in asked if sums]
 
 

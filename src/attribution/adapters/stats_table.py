@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from attribution.domain.fx import minor_rate
 from attribution.domain.ids import ProgramId
@@ -19,13 +19,13 @@ from attribution.errors import MissingRateError
 from .fx_rate_table import rate_book
 from .judged_credits import FOREVER, Judge, judge_again
 from .postgres import Database, Row
+from .snapshot import Snapshot, snapshot
 from .statements import statements
 from .stats_composer import Statement, sum_type
 from .stats_facts import foreign_costs_statement, missing_rate_statement
 from .stats_pages import (
     Groups,
     Key,
-    RosterPage,
     by_source,
     first_readings,
     leading_reading,
@@ -47,9 +47,6 @@ from .stats_visitors import (
 )
 from .visitor_sketches import estimate
 
-if TYPE_CHECKING:
-    from .postgres import Connection
-
 _SQL = statements("stats")
 EXACT_VISITORS_CLICKS: Final = 200_000
 """Over periods of so many clicks of humans, visitors are counted one by one."""
@@ -69,14 +66,14 @@ class StatsTable:
 
         `judging`: for who will `judge_again`, which writes what it finds to a table of its own.
         """
-        async with self._database.transaction(isolation="repeatable_read", readonly=not judging) as connection:
-            as_of, zone, *_ = await connection.fetchrow(_SQL["begin"], program_id) or (None, None)
-            yield StatsFacts(connection, as_of or EPOCH, zone)
+        async with snapshot(self._database, readonly=not judging) as state:
+            as_of, zone, *_ = await state.connection.fetchrow(_SQL["begin"], program_id) or (None, None)
+            yield StatsFacts(state, as_of or EPOCH, zone)
 
 
 class StatsFacts:
-    def __init__(self, connection: "Connection", as_of: datetime, rolled_up_in: str | None) -> None:
-        self._connection = connection
+    def __init__(self, state: Snapshot, as_of: datetime, rolled_up_in: str | None) -> None:
+        self._state = state
         self._rolled_up_in = rolled_up_in
         self.as_of = as_of
         """All that was accepted before it is in the sums."""
@@ -89,7 +86,7 @@ class StatsFacts:
         Counted by its touch, a conversion may be any time after the period.
         """
         stop = question.stop if question.by is By.CONVERSION else FOREVER
-        await judge_again(self._connection, judge, model, question.program_id, start, stop)
+        await judge_again(self._state.connection, judge, model, question.program_id, start, stop)
 
     async def groups(self, question: Question) -> Groups:
         """Raises `MissingRateError` for a conversion or a cost in a currency that has no rate on its day."""
@@ -101,19 +98,21 @@ class StatsFacts:
     async def page(self, question: Question) -> tuple[Groups, Groups]:
         """And the totals over all groups whatever the page, as the only one. Raises as `groups` does."""
         rates = await self._rates(question)
-        groups = await self._page_by_roster(question, rates)
-        if groups is None and (on_it := await self._read_first(question, rates)) is not None:
-            groups = await self._page(on_it, rates)
-        if groups is None:
-            groups, total = await self._page_with_totals(question, rates)
-        else:
-            total = await self._page(whole(question), rates)
+        groups, total = await self._summed(question, rates)
         if Sum.UNIQUE_VISITORS in question.sums:
             await self._count_visitors(narrowed(question, groups), groups)
             await self._count_visitors(whole(question), total)
         return groups, total
 
-    async def _page_by_roster(self, question: Question, rates: Rates) -> Groups | None:
+    async def _summed(self, question: Question, rates: Rates) -> tuple[Groups, Groups]:
+        if (found := await self._page_by_roster(question, rates)) is not None:
+            return found
+        if (on_it := await self._read_first(question, rates)) is not None:
+            groups, total = await self._pages([on_it, whole(question)], rates)
+            return groups, total
+        return await self._page_with_totals(question, rates)
+
+    async def _page_by_roster(self, question: Question, rates: Rates) -> tuple[Groups, Groups] | None:
         """None: it is no such page, or some of the first on the list have no facts, and others follow."""
         page = roster_page(question)
         if page is None:
@@ -123,14 +122,11 @@ class StatsFacts:
             return None
         [[last]] = rows
         bounded = replace(question, bound=Bound(page.kind, last, page.descending))
-        groups = await (
-            self._page(bounded, rates) if question.offset else self._page_by_sources(bounded, page, rates)
-        )
-        return groups if groups.size == question.limit else None
-
-    async def _page_by_sources(self, question: Question, page: RosterPage, rates: Rates) -> Groups:
-        """To bring the sources' sums together here takes less than to group them once more in the database."""
-        return united([await self._page(part, rates) for part in by_source(question)], page)
+        # Without an offset few rows are read in vain, and to unite them here takes less than to group them there.
+        asked = [bounded] if question.offset else by_source(bounded)
+        *parts, total = await self._pages([*asked, whole(question)], rates)
+        groups = united(parts, page)
+        return (groups, total) if groups.size == question.limit else None
 
     async def _read_first(self, question: Question, rates: Rates) -> Question | None:
         """For the groups of the page; None: no part of the facts tells them."""
@@ -157,6 +153,10 @@ class StatsFacts:
     async def _page(self, question: Question, rates: Rates) -> Groups:
         return _groups(await self._fetch(self._composed(page_statement, question, rates)), question)
 
+    async def _pages(self, questions: Sequence[Question], rates: Rates) -> list[Groups]:
+        found = await self._state.fetch_all([self._composed(page_statement, asked, rates) for asked in questions])
+        return list(map(_groups, found, questions))
+
     async def _page_with_totals(self, question: Question, rates: Rates) -> tuple[Groups, Groups]:
         found = await self._fetch(self._composed(page_with_totals_statement, question, rates))
         groups = _groups([row for row in found if not row["is_total"]], question)
@@ -175,7 +175,7 @@ class StatsFacts:
         foreign = await self._fetch(foreign_costs_statement(question))
         if not foreign:
             return {}
-        book = await rate_book(self._connection, question.program_id, [row["day"] for row in foreign])
+        book = await rate_book(self._state.connection, question.program_id, [row["day"] for row in foreign])
         quote = question.currency
         return {
             (base, day): minor_rate(base, quote, book.rate(day, base, quote))
@@ -229,7 +229,7 @@ class StatsFacts:
         return bool(row["whole"])
 
     async def _fetch(self, statement: Statement) -> list[Row]:
-        return await self._connection.fetch(statement.sql, *statement.values)
+        return await self._state.fetch(statement)
 
 
 def _groups(rows: Sequence[Row], question: Question) -> Groups:

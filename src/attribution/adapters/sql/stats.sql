@@ -13,6 +13,16 @@ SELECT (
        set_config('jit', 'off', true), set_config('parallel_setup_cost', '100000', true),
        set_config('plan_cache_mode', 'force_custom_plan', true);
 
+-- name: export
+SELECT pg_export_snapshot();
+
+-- name: adopt
+-- With the settings of `begin`.
+SET TRANSACTION SNAPSHOT '{snapshot}';
+SET LOCAL jit = off;
+SET LOCAL parallel_setup_cost = 100000;
+SET LOCAL plan_cache_mode = force_custom_plan;
+
 -- name: clicks_rolled_up
 -- Whole buckets (grain, start, stop) of a table of rollups; what is not in it yet is in the deltas.
 SELECT r.bucket AS at{columns}, r.clicks, r.bot_clicks
