@@ -10,7 +10,7 @@ import pytest
 from tests.support.batches import batch_of
 from tests.support.worlds import found_program, random_world, stored_click
 
-from attribution.adapters import stats_table
+from attribution.adapters import stats_pages, stats_table
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import Rollups
@@ -70,10 +70,12 @@ async def test_sketches_with_the_rows_not_in_them_give_what_the_rows_give(
                     PROGRAM, "EUR", Decimal(1), ZONE, start, stop, group_by, {}, {Sum.CLICKS, Sum.UNIQUE_VISITORS}
                 )
                 filtered = replace(asked, filters={Dimension.CHANNEL: ["instagram", "none"]})
-                for question in (asked, filtered):
+                listed = replace(asked, filters={Dimension.INFLUENCER: [1, 2, 3, 4]})
+                for question in (asked, filtered, listed):
                     exact = await unique(database, question)
                     with monkeypatch.context() as patched:
                         patched.setattr(stats_table, "EXACT_VISITORS_CLICKS", -1)
+                        patched.setattr(stats_pages, "_MANY", 1)
                         assert await unique(database, question) == exact, (note, question)
 
     third = len(clicks) // 3

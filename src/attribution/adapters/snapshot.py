@@ -34,7 +34,9 @@ class Snapshot:
             for number, statement in waiting:
                 found[number] = await connection.fetch(statement.sql, *statement.values)
 
-        connections = [self.connection, *(await self._second.beside(self.connection) if self._second else ())]
+        connections = [self.connection]
+        if self._second and len(wanted) > 1:
+            connections += await self._second.beside(self.connection)
         try:
             async with asyncio.TaskGroup() as tasks:
                 for connection in connections:

@@ -56,7 +56,7 @@ class Composer:
             "program": (asked.program_id, "bigint"),
             "start": (asked.start, "timestamptz"),
             "stop": (asked.stop, "timestamptz"),
-            "currency": (asked.currency, "text"),
+            "currency": (asked.currency, "bpchar"),
         }
         filled |= {name: self.value(*common[name]) for name in common if f"{{{name}}}" in template}
         return template.format(**filled)

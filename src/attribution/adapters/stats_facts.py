@@ -141,7 +141,7 @@ class FactsComposer(Composer):
     def _cost_facts(self) -> str:
         """By the day only what asks for days, or is exchanged at the rate of each."""
         asked = self.question
-        currency = self.value(asked.currency, "text")
+        currency = self.value(asked.currency, "bpchar")
         if set(asked.dimensions) & set(COSTS.times):
             return self._cost_days("")
         spans = SQL["cost_spans"].format(currency=currency, **self._days())
@@ -155,7 +155,7 @@ class FactsComposer(Composer):
             self.value([Decimal(rate.denominator) for rate in self.rates.values()], "numeric[]"),
         )
         return SQL["cost_days"].format(
-            values=SQL["cost_values"].format(currency=self.value(self.question.currency, "text")),
+            values=SQL["cost_values"].format(currency=self.value(self.question.currency, "bpchar")),
             rates=SQL["rates"].format(rates=", ".join(rates)),
             zone=self.value(self.question.zone.key, "text"),
             which=which,

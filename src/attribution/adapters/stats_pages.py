@@ -14,6 +14,7 @@ from attribution.domain.measures import GRAINS, IDS, Dimension, Sum, Term
 from .stats_question import NONE, Bound, Order, Question
 from .stats_sources import INSIGHTS, SOURCES, Source
 
+_MANY = 100
 Sums = dict[Sum, Decimal | int]
 Key = tuple[Any, ...]
 """Of a group: its labels."""
@@ -167,6 +168,19 @@ def narrowed(question: Question, groups: Groups) -> Question:
     """To these groups, and perhaps a few more."""
     wanted = {name: values_of(name, groups) for name in question.group_by}
     return replace(question, filters={**question.filters, **wanted})
+
+
+def halves(question: Question) -> list[Question]:
+    """By the groups that it is narrowed to, so that they can be read at once."""
+    for name in question.group_by:
+        values = question.filters.get(name, ())
+        if name in IDS and len(values) > _MANY and NONE not in values:
+            middle = len(values) // 2
+            return [
+                replace(question, filters={**question.filters, name: half})
+                for half in (values[:middle], values[middle:])
+            ]
+    return [question]
 
 
 def values_of(name: Dimension, groups: Groups) -> list[Any]:

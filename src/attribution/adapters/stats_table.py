@@ -28,6 +28,7 @@ from .stats_pages import (
     Key,
     by_source,
     first_readings,
+    halves,
     leading_reading,
     narrowed,
     on_page,
@@ -79,6 +80,7 @@ class StatsFacts:
         """All that was accepted before it is in the sums."""
         self.visitors_are_estimated = False
         self._clicks: dict[Span, int] = {}
+        self._sketched: dict[Span, bool] = {}
 
     async def judge_again(self, judge: Judge, model: Model, question: Question, start: datetime) -> None:
         """All conversions that can count for the question, from `start`: for questions that are `is_judged_again`.
@@ -205,13 +207,8 @@ class StatsFacts:
         return _by_group(await self._fetch(visitors_statement(question)), question, "unique_visitors")
 
     async def _estimated_visitors(self, question: Question, plan: SketchPlan) -> dict[Key, int]:
-        others = (
-            []
-            if await self._is_sketched(question, plan)
-            else await self._fetch(other_visitors_statement(question, plan))
-        )
-        visitors = _by_group([row for row in others if row["visitors"]], question, "visitors")
-        rows = await self._fetch(sketched_visitors_statement(question, plan, beside=bool(visitors)))
+        visitors = {} if await self._is_sketched(question, plan) else await self._other_visitors(question, plan)
+        rows = await self._sketched_visitors(question, plan, beside=bool(visitors))
         counted = _by_group([row for row in rows if not row["sketches"]], question, "visitors")
         sketches = _by_group([row for row in rows if row["sketches"]], question, "sketches")
 
@@ -222,11 +219,23 @@ class StatsFacts:
         # Beside the event loop, which answers others meanwhile.
         return counted | await asyncio.to_thread(estimated) if sketches or visitors else counted
 
+    async def _other_visitors(self, question: Question, plan: SketchPlan) -> dict[Key, list[str]]:
+        rows = await self._fetch(other_visitors_statement(question, plan))
+        return _by_group([row for row in rows if row["visitors"]], question, "visitors")
+
+    async def _sketched_visitors(self, question: Question, plan: SketchPlan, *, beside: bool) -> list[Row]:
+        parts = halves(question) if len(plan.cover.pieces) > 1 else [question]
+        found = await self._state.fetch_all(
+            [sketched_visitors_statement(part, plan, beside=beside) for part in parts]
+        )
+        return [row for rows in found for row in rows]
+
     async def _is_sketched(self, question: Question, plan: SketchPlan) -> bool:
-        if plan.cover.edges:
-            return False
-        [row] = await self._fetch(is_sketched_statement(question))
-        return bool(row["whole"])
+        span = Span(question.start, question.stop)
+        if span not in self._sketched:
+            [row] = await self._fetch(is_sketched_statement(question))
+            self._sketched[span] = row["whole"]
+        return self._sketched[span] and not plan.cover.edges
 
     async def _fetch(self, statement: Statement) -> list[Row]:
         return await self._state.fetch(statement)

@@ -229,12 +229,13 @@ WHERE {filters}
 {grouped};
 
 -- name: foreign_costs
+-- What is compared first rules out most.
 SELECT DISTINCT f.currency, f.day
 FROM (
     SELECT d.day::timestamp AT TIME ZONE {zone} AS at, d.day, d.currency{columns}
     FROM cost_days d
-    WHERE d.program_id = {program} AND d.first_day < {end_day} AND d.end_day > {first_day}
-      AND d.day >= {first_day} AND d.day < {end_day} AND d.currency <> {currency}
+    WHERE d.currency <> {currency} AND d.program_id = {program} AND d.first_day < {end_day} AND d.end_day > {first_day}
+      AND d.day >= {first_day} AND d.day < {end_day}
 ) f {posts}
 WHERE {filters};
 
