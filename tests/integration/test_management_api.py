@@ -193,6 +193,16 @@ async def test_a_post_carries_its_references(api: Api) -> None:
     assert_problem(nulled, 422, "body", "influencer_id")
 
 
+async def test_a_link_of_a_post_has_from_it_what_it_does_not_say(api: Api) -> None:
+    anna, ben = [await api.make("influencers", name=name) for name in ("Anna", "Ben")]
+    campaign = await api.make("campaigns", name="W")
+    post = await api.make("posts", influencer_id=anna["id"], campaign_id=campaign["id"], channel="tiktok")
+    bare = await api.make("links", destination=SHOP, post_id=post["id"])
+    assert (bare["influencer_id"], bare["campaign_id"], bare["channel"]) == (anna["id"], campaign["id"], "tiktok")
+    said = await api.make("links", destination=SHOP, post_id=post["id"], influencer_id=ben["id"], channel="blog")
+    assert (said["influencer_id"], said["campaign_id"], said["channel"]) == (ben["id"], campaign["id"], "blog")
+
+
 async def test_bulk_links_stand_or_fall_one_by_one(api: Api) -> None:
     items = [
         {"destination": SHOP, "slug": "one"},

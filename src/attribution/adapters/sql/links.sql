@@ -1,18 +1,20 @@
 -- name: insert
+-- Whose it is, where the link does not say, its post does.
 INSERT INTO links
     (program_id, external_id, slug, destination, influencer_id, campaign_id, channel, post_id, forward_query,
      starts_at, expires_at, fallback_url, status)
 SELECT
-    $1, external_id,
+    $1, new.external_id,
     coalesce(slug, (
         SELECT candidate
         FROM jsonb_array_elements_text($2 -> 'slug_candidates') candidate
         WHERE NOT EXISTS (SELECT FROM links WHERE links.slug = candidate)
         LIMIT 1
     )),
-    destination, influencer_id, campaign_id, channel, post_id, forward_query, starts_at, expires_at, fallback_url,
-    status
-FROM jsonb_populate_record(NULL::links, $2)
+    destination, coalesce(new.influencer_id, posts.influencer_id), coalesce(new.campaign_id, posts.campaign_id),
+    coalesce(new.channel, posts.channel), new.post_id, forward_query, starts_at, expires_at, fallback_url, new.status
+FROM jsonb_populate_record(NULL::links, $2) new
+LEFT JOIN posts ON posts.program_id = $1 AND posts.post_id = new.post_id
 RETURNING link_id
 
 -- name: read
