@@ -126,8 +126,10 @@ class Settings(BaseSettings):
     database_pool_size: Positive = 8
     reader_connections: Positive = 4
     """Of the reader's own pool: so many questions are answered at once."""
+    reader_timeout_s: float = Field(default=120.0, gt=0)
+    """Longest time of one statement of a question: by dimensions without sums it reads all clicks of its period."""
     database_timeout_s: float = Field(default=10.0, gt=0)
-    """Longest time of one statement of the API."""
+    """Longest time of one statement of the rest of the API, and of the wait for a connection."""
     live_followers: Annotated[int, Field(ge=0)] = 100
     """How many may follow live stats on a worker; beyond, 503."""
     shutdown_timeout_s: float = Field(default=15.0, gt=0)

@@ -1,19 +1,25 @@
 """Questions are answered beside the workers: nothing else waits for them."""
 
+import asyncio
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from os import kill
 from pathlib import Path
 
+import asyncpg
+import httpx
+import pytest
 from tests.support.processes import is_alive, pause, resume
 from tests.support.up import running_up
-from tests.support.waiting import wait_until
+from tests.support.waiting import eventually, wait_until
 
 QUESTIONS = (
     "/v1/stats?program=main",
     "/v1/reports/journeys?program=main",
     "/v1/reports/attribution?program=main&from=2026-01-01&to=2026-02-01",
 )
+
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%sub1%'"
 
 
 def test_taps_and_the_rest_of_the_api_are_answered_while_questions_wait(tmp_path: Path) -> None:
@@ -51,3 +57,25 @@ def test_errors_of_questions_come_through_as_they_are(tmp_path: Path) -> None:
         table = up.ask("GET", "/v1/stats", params={"program": "demo", "group_by": "day", "format": "csv", "limit": 1})
         assert table.text.startswith("day,")
         assert up.port == int(table.headers["link"].partition("//")[2].partition("/")[0].rpartition(":")[2])
+
+
+async def test_a_question_whose_asker_has_gone_leaves_the_database(tmp_path: Path, database_url: str) -> None:
+    blocking, watching = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+
+    async def waits() -> bool:
+        return bool(await watching.fetchval(_WAITING))
+
+    async def is_gone() -> bool:
+        return not await waits()
+
+    with running_up(tmp_path / "data", DATABASE_URL=database_url) as up:
+        async with blocking.transaction():
+            await blocking.execute("LOCK TABLE clicks")
+            asked = asyncio.to_thread(up.ask, "GET", "/v1/stats?program=demo&group_by=sub1", timeout=3)
+            question = asyncio.create_task(asked)
+            await eventually(waits)
+            with pytest.raises(httpx.ReadTimeout):
+                await question
+            await eventually(is_gone)
+    await blocking.close()
+    await watching.close()

@@ -31,7 +31,6 @@ LONG_S: Final = 3_600.0
 _CONNECT_TIMEOUT_S = 5.0
 _UNAVAILABLE = (
     OSError,
-    TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InsufficientResourcesError,
@@ -54,6 +53,9 @@ def translated_errors() -> "Iterator[None]":
         raise ConflictError(error.detail or str(error)) from error
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         raise RejectedRowsError(str(error)) from error
+    except TimeoutError as error:
+        raise_if_cancelled()
+        raise DatabaseUnavailableError("the database did not answer in time") from error
     except _UNAVAILABLE as error:
         raise_if_cancelled()
         raise DatabaseUnavailableError(f"the database is away: {error!r}") from error
@@ -86,6 +88,7 @@ class Database:
     def __init__(self, settings: Settings, *, size: int | None = None, timeout_s: float | None = None) -> None:
         self._url = _database_url(settings)
         self._size = size or settings.database_pool_size
+        self._patience_s = settings.database_timeout_s
         self._timeout_s = timeout_s or settings.database_timeout_s
         self._pool: Pool | None = None
         self._taken = 0
@@ -117,7 +120,7 @@ class Database:
         try:
             with translated_errors():
                 pool = await self._open()
-                async with pool.acquire(timeout=self._timeout_s) as connection:
+                async with pool.acquire(timeout=self._patience_s) as connection:
                     yield connection
         finally:
             self._taken -= 1

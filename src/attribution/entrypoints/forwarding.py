@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any, Final
 
 import httptools
@@ -10,12 +9,13 @@ import structlog
 
 from attribution.api.problems import problem
 
+from .connected import while_connected
+
 _log = structlog.get_logger(__name__)
 _PIECE_BYTES: Final = 64 * 1024
 _CONNECT_TIMEOUT_S: Final = 5.0
 _OWN: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"date"})
 """Headers of one connection, not of what is said over it."""
-_DISCONNECT: Final = "http.disconnect"
 
 
 class Forwarder:
@@ -31,9 +31,12 @@ class Forwarder:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
             try:
                 writer.write(_head(scope))
-                await _until_first(answer.relay(reader), _disconnected(receive))
+                await while_connected(answer.relay(reader), receive)
             finally:
                 writer.close()
+            if not answer.started:
+                # Who has ended one side of its connection only hears why there is nothing.
+                await problem(400, "the connection was ended before the answer")(scope, receive, send)
         except (OSError, httptools.HttpParserError) as error:
             if answer.started:
                 raise
@@ -49,24 +52,6 @@ def _head(scope: Any) -> bytes:
 
 def _spoken(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in headers if name.lower() not in _OWN]
-
-
-async def _disconnected(receive: Any) -> None:
-    while (await receive())["type"] != _DISCONNECT:
-        pass
-
-
-async def _until_first(*work: Any) -> None:
-    tasks = [asyncio.create_task(each) for each in work]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 class _Answer:

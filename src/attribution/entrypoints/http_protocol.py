@@ -224,7 +224,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that has said all it had to say may still listen."""
         self._ends = True
-        return self._owes_answer()
+        owes_answer = self._owes_answer()
+        if owes_answer and self.cycle is not None:
+            # An application that waits for more of the request hears that there is none.
+            self.cycle.message_event.set()
+        return owes_answer
 
     def _owes_answer(self) -> bool:
         """Whether a request that came in whole has none yet."""

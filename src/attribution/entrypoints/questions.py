@@ -18,6 +18,7 @@ from attribution.settings import Settings
 from attribution.stats.live import LivePolicy, LiveStats
 from attribution.stats.query import Stats
 
+from .connected import WhileConnected
 from .drained_server import DrainedServer, server_config
 from .secrets import load_admin_key
 
@@ -29,11 +30,12 @@ async def run_reader(settings: Settings, sock: socket.socket) -> None:
     os.nice(_NICENESS)
     # Answers are many objects without cycles.
     gc.set_threshold(200_000, 20, 20)
-    database = Database(settings, size=settings.reader_connections)
+    database = Database(settings, size=settings.reader_connections, timeout_s=settings.reader_timeout_s)
     try:
         stats = Stats(StatsTable(database), judge_and_value)
         live = LiveStats(stats, as_json, LivePolicy(settings.live_followers))
         api = build_questions(Questions(database, load_admin_key(settings), stats, live))
-        await DrainedServer(server_config(settings, api, "httptools"), live).run_until_signal(sock)
+        application = WhileConnected(api)
+        await DrainedServer(server_config(settings, application, "httptools"), live).run_until_signal(sock)
     finally:
         await database.close()
