@@ -81,8 +81,8 @@ def _tables(directory: Path) -> list[Table]:
         "package", "how", "conversions", "distinct paths", "s", "ours, s", "times ours", "removal effects differ by",
     )  # fmt: skip
     title = (
-        f"Markov, order 1, {CHANNELS} channels, paths in memory, a process each on one core, in turns: median of {ROUNDS} "
-        f"rounds, of one beyond {LONG_S:.0f} s"
+        f"Markov, order 1, {CHANNELS} channels, paths in memory, a process each on one core, in turns: "
+        f"median of {ROUNDS} rounds, of one beyond {LONG_S:.0f} s"
     )
     beside = Table(title, columns, [_row(package, directory / package.name, sizes) for package in _PACKAGES])
     return [beside, _ours(sizes[-1])]

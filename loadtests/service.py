@@ -16,7 +16,7 @@ from attribution.embedded.valkey import EmbeddedValkey
 from attribution.entrypoints.migrate import migrate
 from attribution.settings import Settings
 
-from .processes import SERVER_CORE, children, free_port, running
+from .processes import SERVER_CORE, children, cpu_seconds, free_port, running
 from .wrk import tap
 from .yardsticks import DESTINATION
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
+_RESTING = 0.1
+"""Of a core."""
 ATTRIBUTION = [sys.executable, "-m", "attribution"]
 
 
@@ -118,6 +120,16 @@ def reader_pid(server: "subprocess.Popen[bytes]") -> int:
                 return pid
         time.sleep(0.1)
     raise RuntimeError("there is no reader")
+
+
+def rest(server: "subprocess.Popen[bytes]") -> None:
+    """Until its start is over: the workers take the links into memory beside what they are asked."""
+    for _ in range(120):
+        used = cpu_seconds(server.pid)
+        time.sleep(1)
+        if cpu_seconds(server.pid) - used < _RESTING:
+            return
+    raise RuntimeError("the server does not come to rest")
 
 
 def warm(port: int, links: int) -> None:
