@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from os import kill
 from pathlib import Path
@@ -57,6 +58,30 @@ def test_errors_of_questions_come_through_as_they_are(tmp_path: Path) -> None:
         table = up.ask("GET", "/v1/stats", params={"program": "demo", "group_by": "day", "format": "csv", "limit": 1})
         assert table.text.startswith("day,")
         assert up.port == int(table.headers["link"].partition("//")[2].partition("/")[0].rpartition(":")[2])
+
+
+def test_who_has_ended_its_side_goes_on_hearing_an_answer_that_has_begun(tmp_path: Path) -> None:
+    with running_up(tmp_path / "data") as up, socket.create_connection(("127.0.0.1", up.port), 20) as follower:
+        link = up.make("links", program="demo", destination="https://shop.example/")
+        head = f"GET /v1/stats/live?program=demo&metrics=clicks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {up.key}"
+        follower.sendall(head.encode() + b"\r\n\r\n")
+        _heard(follower)
+        follower.shutdown(socket.SHUT_WR)
+        up.tap(link["slug"])
+        _heard(follower)
+        follower.close()
+        up.tap(link["slug"])
+        up.stats(program="demo", metrics="clicks")
+        assert "ASGI callable returned" not in up.log.read_text()
+
+
+def _heard(follower: socket.socket) -> None:
+    """Until there is an event more."""
+    heard = b""
+    while b"event: stats" not in heard:
+        data = follower.recv(65_536)
+        assert data, "the answer ended"
+        heard += data
 
 
 async def test_a_question_whose_asker_has_gone_leaves_the_database(tmp_path: Path, database_url: str) -> None:

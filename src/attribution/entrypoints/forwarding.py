@@ -26,12 +26,20 @@ class Forwarder:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         answer = _Answer(send)
+
+        async def ended() -> Any:
+            """An answer that has begun goes on for who has ended only its own side of the connection."""
+            message = await receive()
+            while answer.started and message["type"] != "http.disconnect":
+                message = await receive()
+            return message
+
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
             try:
                 writer.write(_head(scope))
-                await while_connected(answer.relay(reader), receive)
+                await while_connected(answer.relay(reader), ended)
             finally:
                 writer.close()
             if not answer.started:
