@@ -14,7 +14,8 @@ _REDIRECT = (
 )  # fmt: skip
 _JUDGING = ("attribution", "codes", "commission", "models", "money", "valuation")
 _MODULES = (
-    "journal", "adapters/click_rows", "stats/columns", "domain/click_id", "domain/clicks",
+    "journal", "adapters/click_rows",
+    "stats/columns", "stats/differences", "domain/click_id", "domain/clicks",
     *(f"redirect/{module}" for module in _REDIRECT), *(f"domain/{module}" for module in _JUDGING),
 )  # fmt: skip
 

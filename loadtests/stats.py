@@ -25,8 +25,10 @@ CLICKS = (1_000_000, 10_000_000)
 """The sizes of the history that are measured, one after the other."""
 TIMES = 200
 KEY = "load-test-admin-key"
-_PATIENCE_S = 6
-"""For all times of one question: what takes long is asked less often, twice at least, in plain SQL once."""
+_PATIENCE_S = 16
+"""For all times of one question: what takes long is asked less often, twice at least."""
+_PLAIN_PATIENCE_S = 6
+"""In plain SQL, once at least."""
 _PLAIN_TIMES = 5
 _MAKING_TIMEOUT_S = 3_600
 _DUCKDB = "duckdb==2.0.0"
@@ -130,7 +132,7 @@ async def _plain(servers: Backend, question: Question, answer: Any) -> list[floa
     statements = question.statements({table: f"({rows}) {table}" for table, rows in TABLES.items()}, _INSTANTS)
     connection = await asyncpg.connect(servers.database_url)
     took: list[float] = []
-    while not took or (len(took) <= _PLAIN_TIMES and sum(took) < _PATIENCE_S * 1e3):
+    while not took or (len(took) <= _PLAIN_TIMES and sum(took) < _PLAIN_PATIENCE_S * 1e3):
         began = time.perf_counter()
         found = [await connection.fetch(statement) for statement in statements]
         took.append((time.perf_counter() - began) * 1e3)
@@ -142,7 +144,7 @@ async def _plain(servers: Backend, question: Question, answer: Any) -> list[floa
 def _check(question: Question, answer: Any, found: Sequence[Sequence[Any]]) -> None:
     """That both answered the same question: the sums over all rows are the totals."""
     totals = answer.get("totals", {})
-    for rows in found:
+    for rows in found[: len(question.sql)]:
         for column, metric in (("clicks", "clicks"), ("net", "revenue")):
             if (
                 rows

@@ -1,8 +1,10 @@
 """What is asked of the API, and the same in SQL over rows, for Postgres and DuckDB alike.
 
-The SQL answers with less than the API does: clicks, visitors, and the sums of credits, by the same dimensions.
+The SQL answers with less than the API does: clicks, visitors and the sums of credits, by the same dimensions, without
+costs and insights.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _ZONE = "AT TIME ZONE 'Europe/Berlin' AS moment"
@@ -15,7 +17,9 @@ SELECT clicked_at {_ZONE}, {_COLUMNS}, {_AUDIENCE}, coalesce(visitor_id, click_i
 FROM clicks WHERE NOT is_bot
 """,
     "credits": f"""
-SELECT occurred_at {_ZONE}, {_COLUMNS}, code, counted, net_value, occurred_at AS instant FROM credit_entries
+SELECT occurred_at {_ZONE}, {_COLUMNS}, code, type, new_customer, counted, gross_value, net_value, discount_value,
+       commission, occurred_at AS instant
+FROM credit_entries
 """,
     "purchases": f"""
 SELECT c.occurred_at {_ZONE}, c.customer_id, e.influencer_id, e.counted, e.net_value, c.occurred_at AS instant
@@ -25,10 +29,18 @@ WHERE c.type = 'purchase' AND c.status = 'confirmed' AND c.customer_id IS NOT NU
 }
 """Facts of the programme, of which rows are asked and Parquet is made. `instant` has an index, `moment` has not."""
 _YEAR = ("2025-01-01", "2026-01-01")
-_CLICKS = (
-    "SELECT {listed} count(DISTINCT visitor), count(*) AS clicks FROM {{clicks}} WHERE {{period}} {where} {grouped}"
-)
-_CREDITS = "SELECT {listed} sum(counted), sum(net_value) AS net FROM {{credits}} WHERE {{period}} {where} {grouped}"
+_PREVIOUS_HALF = ("2025-01-01", "2025-07-01")
+"""Before the second, as the API has it."""
+_CLICKS = "SELECT {listed} {clicks} FROM {{clicks}} WHERE {{period}} {where} {grouped}"
+_CREDITS = "SELECT {listed} {credits} FROM {{credits}} WHERE {{period}} {where} {grouped}"
+_ALL = {
+    "clicks": "count(DISTINCT visitor), count(*) AS clicks",
+    "credits": """
+        sum(counted), sum(counted) FILTER (WHERE type = 'purchase'), sum(counted) FILTER (WHERE type = 'lead'),
+        sum(counted) FILTER (WHERE type = 'purchase' AND new_customer), sum(gross_value), sum(net_value) AS net,
+        sum(discount_value), sum(commission)""",
+}
+_SOME = {"clicks": "count(*) AS clicks", "credits": "sum(net_value) AS net"}
 _HORIZONS = ", ".join(
     f"sum(CASE WHEN p.moment < f.first_at + interval '{days} days' THEN p.net_value END)"
     for days in (30, 60, 90, 180, 365)
@@ -54,11 +66,18 @@ class Question:
     name: str
     path: str
     sql: tuple[str, ...] = ()
-    period: tuple[str, str] = _YEAR
+    periods: tuple[tuple[str, str], ...] = (_YEAR,)
 
     def statements(self, tables: dict[str, str], period: str) -> list[str]:
-        """`tables`: what stands for each; `period`: how a moment is compared, with two dates to be filled in."""
-        return [statement.format(period=period.format(*self.period), **tables) for statement in self.sql]
+        """`tables`: what stands for each; `period`: how a moment is compared, with two dates to be filled in.
+
+        Those of the first period come first.
+        """
+        return [
+            statement.format(period=period.format(*dates), **tables)
+            for dates in self.periods
+            for statement in self.sql
+        ]
 
 
 def _stats(
@@ -67,8 +86,10 @@ def _stats(
     columns: str,
     *,
     period: tuple[str, str] = _YEAR,
+    previous: tuple[tuple[str, str], ...] = (),
     more: str = "",
     where: str = "",
+    sums: Mapping[str, str] = _ALL,
     has_clicks: bool = True,
     has_credits: bool = True,
 ) -> Question:
@@ -76,6 +97,7 @@ def _stats(
         "listed": f"{columns}," if columns else "",
         "where": where,
         "grouped": f"GROUP BY {columns}" if columns else "",
+        **sums,
     }
     sql = [*([_CLICKS] if has_clicks else []), *([_CREDITS] if has_credits else [])]
     start, end = period
@@ -83,7 +105,7 @@ def _stats(
         name,
         f"/v1/stats?program=history&from={start}&to={end}&group_by={group_by}{more}",
         tuple(statement.format(**parts) for statement in sql),
-        period,
+        (period, *previous),
     )
 
 
@@ -96,11 +118,14 @@ _DAY, _MONTH = "date_trunc('day', moment)", "date_trunc('month', moment)"
 QUESTIONS = (
     _stats("year by influencer", "influencer", "influencer_id"),
     _stats("eleven months by influencer", "influencer", "influencer_id", period=("2025-01-15", "2025-12-20")),
-    _stats("year by influencer, clicks and revenue", "influencer", "influencer_id", more="&metrics=clicks,revenue"),
+    _stats(
+        "year by influencer, clicks and revenue", "influencer", "influencer_id", more="&metrics=clicks,revenue",
+        sums=_SOME,
+    ),
     _stats("year by influencer, by=click", "influencer", "influencer_id", more="&by=click"),
     _stats(
         "half a year by influencer, compared", "influencer", "influencer_id", period=("2025-07-01", "2026-01-01"),
-        more="&compare=previous",
+        previous=(_PREVIOUS_HALF,), more="&compare=previous",
     ),
     _stats("year by campaign and channel", "campaign,channel", "campaign_id, channel"),
     _stats("year by day", "day", _DAY),

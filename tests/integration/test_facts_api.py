@@ -155,6 +155,21 @@ async def test_a_posts_cost_is_its_influencers_and_campaigns_where_it_names_none
     assert owners[0]["channel"] == "instagram"
 
 
+async def test_what_a_cost_does_not_name_passes_on_with_its_post(api: Api) -> None:
+    anna, cora = await api.make("influencers", name="Anna"), await api.make("influencers", name="Cora")
+    post = await make_post(api)
+    cost = await api.make("costs", **FEE, date="2026-11-20", post_id=post["id"])
+    await api.make("costs", **FEE, date="2026-11-20", post_id=post["id"], influencer_id=anna["id"])
+    await api.ask("PATCH", f"/v1/posts/{post['id']}", {"influencer_id": cora["id"], "channel": "blog"})
+    for view in ("cost_days", "owned_costs"):
+        owners = await fetch(api, f"SELECT influencer_id, channel FROM {view} ORDER BY cost_id")  # noqa: S608
+        assert [str(owner["influencer_id"]) for owner in owners] == [cora["id"], anna["id"]]
+        assert {owner["channel"] for owner in owners} == {"blog"}
+    await api.ask("PATCH", f"/v1/costs/{cost['id']}", {"post_id": None, "influencer_id": anna["id"]})
+    owners = await fetch(api, "SELECT influencer_id, channel FROM owned_costs ORDER BY cost_id")
+    assert (str(owners[0]["influencer_id"]), owners[0]["channel"]) == (anna["id"], None)
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

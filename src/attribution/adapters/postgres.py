@@ -73,6 +73,10 @@ async def _prepare(connection: "Connection") -> None:
     )
 
 
+async def _leave(_: "Connection") -> None:
+    """In place of a reset."""
+
+
 async def connect(settings: Settings) -> "asyncpg.Connection[asyncpg.Record]":
     with translated_errors():
         connection = await asyncpg.connect(
@@ -83,13 +87,24 @@ async def connect(settings: Settings) -> "asyncpg.Connection[asyncpg.Record]":
 
 
 class Database:
-    """A pool that opens when it is first needed, so that a server starts, and serves, without Postgres."""
+    """A pool that opens when it is first needed, so that a server starts, and serves, without Postgres.
 
-    def __init__(self, settings: Settings, *, size: int | None = None, timeout_s: float | None = None) -> None:
+    `transactional`: nothing is set or locked for longer than a transaction, so no connection needs a reset.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        size: int | None = None,
+        timeout_s: float | None = None,
+        transactional: bool = False,
+    ) -> None:
         self._url = _database_url(settings)
         self._size = size or settings.database_pool_size
         self._patience_s = settings.database_timeout_s
         self._timeout_s = timeout_s or settings.database_timeout_s
+        self._reset = _leave if transactional else None
         self._pool: Pool | None = None
         self._taken = 0
         """Connections, or waited for."""
@@ -108,6 +123,7 @@ class Database:
                 command_timeout=self._timeout_s,
                 timeout=_CONNECT_TIMEOUT_S,
                 init=_prepare,
+                reset=self._reset,
                 server_settings={"timezone": "UTC", "application_name": "attribution"},
             )
             self._pool = pool

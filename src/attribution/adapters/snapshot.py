@@ -1,7 +1,7 @@
 """One state of the database, so that all that is read of it belongs together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -26,13 +26,21 @@ class Snapshot:
         return await self.connection.fetch(statement.sql, *statement.values)
 
     async def fetch_all(self, wanted: Sequence[Statement]) -> list[list[Row]]:
-        """Begun in this order."""
         found: list[list[Row]] = [[]] * len(wanted)
+
+        async def keep(number: int, rows: list[Row]) -> None:
+            found[number] = rows
+
+        await self.fetch_each(wanted, keep)
+        return found
+
+    async def fetch_each(self, wanted: Sequence[Statement], use: Callable[[int, list[Row]], Awaitable[None]]) -> None:
+        """Begun in this order; the rows of one are used, by its number, while others are read."""
         waiting = iter(enumerate(wanted))
 
         async def take(connection: "Connection") -> None:
             for number, statement in waiting:
-                found[number] = await connection.fetch(statement.sql, *statement.values)
+                await use(number, await connection.fetch(statement.sql, *statement.values))
 
         connections = [self.connection]
         if self._second and len(wanted) > 1:
@@ -43,7 +51,6 @@ class Snapshot:
                     tasks.create_task(take(connection))
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        return found
 
 
 class _Second:

@@ -12,7 +12,7 @@ from .insight_rollups import OWNERS, InsightRollup, insight_rollup_for
 from .rollups import Rollup, rollup_for
 from .stats_composer import SQL, Composer, Statement, columns_of, grains_within, plain, selected
 from .stats_question import Question
-from .stats_sources import CLICKS, COSTS, CREDITS, INSIGHTS, SUBS, Source
+from .stats_sources import CLICKS, COSTS, CREDITS, INSIGHTS, MONEY, SUBS, Source
 
 
 @dataclass(slots=True)
@@ -21,7 +21,11 @@ class FactsComposer(Composer):
         sources = {CLICKS: self._clicks, CREDITS: self._credits, INSIGHTS: self._insights, COSTS: self._costs}
         return sources[source]()
 
-    def foreign_costs(self) -> str:
+    def wanted_rates(self) -> str:
+        parts = [self._missing_rate()] if set(self.question.sums) & set(MONEY) else []
+        return " UNION ALL ".join([*parts, self._foreign_costs()] if self.question.asks(COSTS) else parts)
+
+    def _foreign_costs(self) -> str:
         zone = self.value(self.question.zone.key, "text")
         return self.fill("foreign_costs", COSTS, zone=zone, **self._days())
 
@@ -92,7 +96,7 @@ class FactsComposer(Composer):
     def _entries(self) -> str:
         return "judged_credits" if self.question.is_judged_again else "credit_entries"
 
-    def missing_rate(self) -> str:
+    def _missing_rate(self) -> str:
         asked = self.question
         return SQL["missing_rate"].format(
             entries=self._entries(),
@@ -141,27 +145,37 @@ class FactsComposer(Composer):
     def _cost_facts(self) -> str:
         """By the day only what asks for days, or is exchanged at the rate of each."""
         asked = self.question
-        currency = self.value(asked.currency, "bpchar")
         if set(asked.dimensions) & set(COSTS.times):
             return self._cost_days("")
+        currency = self.value(asked.currency, "bpchar")
         spans = SQL["cost_spans"].format(currency=currency, **self._days())
         return f"{spans} UNION ALL {self._cost_days(f'AND d.currency <> {currency}')}" if self.rates else spans
 
     def _cost_days(self, which: str) -> str:
+        return SQL["cost_days"].format(
+            values=self._cost_values(),
+            rates=self._cost_rates(),
+            zone=self.value(self.question.zone.key, "text"),
+            which=which,
+            listed="".join(f", {column}" for column in columns_of(COSTS.columns, self.question.dimensions)),
+            **self._days(),
+        )
+
+    def _cost_values(self) -> str:
+        if not self.rates:
+            return "sum(d.amount_minor)"
+        return SQL["cost_values"].format(currency=self.value(self.question.currency, "bpchar"))
+
+    def _cost_rates(self) -> str:
+        if not self.rates:
+            return ""
         rates = (
             self.value([currency for currency, _ in self.rates], "text[]"),
             self.value([day for _, day in self.rates], "date[]"),
             self.value([Decimal(rate.numerator) for rate in self.rates.values()], "numeric[]"),
             self.value([Decimal(rate.denominator) for rate in self.rates.values()], "numeric[]"),
         )
-        return SQL["cost_days"].format(
-            values=SQL["cost_values"].format(currency=self.value(self.question.currency, "bpchar")),
-            rates=SQL["rates"].format(rates=", ".join(rates)),
-            zone=self.value(self.question.zone.key, "text"),
-            which=which,
-            listed="".join(f", {column}" for column in columns_of(COSTS.columns, self.question.dimensions)),
-            **self._days(),
-        )
+        return SQL["rates"].format(rates=", ".join(rates))
 
     def _days(self) -> dict[str, str]:
         asked = self.question
@@ -173,13 +187,8 @@ class FactsComposer(Composer):
         }
 
 
-def missing_rate_statement(question: Question) -> Statement:
-    """The first rate without which the question's money is not known, if there is one."""
+def wanted_rates_statement(question: Question) -> Statement:
+    """The `day` and `base` of all rates that the question's money needs, by currencies of costs, and the first of
+    those without which, `is_missing`, the money of its conversions is not known."""
     composer = FactsComposer(question)
-    return Statement(composer.missing_rate(), composer.values)
-
-
-def foreign_costs_statement(question: Question) -> Statement:
-    """The currencies and days of costs that are not in the programme's currency."""
-    composer = FactsComposer(question)
-    return Statement(composer.foreign_costs(), composer.values)
+    return Statement(composer.wanted_rates(), composer.values)

@@ -15,6 +15,7 @@ from .stats_question import NONE, Bound, Order, Question
 from .stats_sources import INSIGHTS, SOURCES, Source
 
 _MANY = 100
+_PORTION = 200
 Sums = dict[Sum, Decimal | int]
 Key = tuple[Any, ...]
 """Of a group: its labels."""
@@ -45,6 +46,13 @@ class Groups:
         place = {key: number for number, key in enumerate(known)}
         places = [place.get(key) for key in keys]
         return {name: [0 if at is None else column[at] for at in places] for name, column in self.sums.items()}
+
+    def first(self, size: int) -> "Groups":
+        return Groups(
+            min(size, self.size),
+            {name: column[:size] for name, column in self.labels.items()},
+            {name: column[:size] for name, column in self.sums.items()},
+        )
 
     def picked(self, places: Sequence[int]) -> "Groups":
         return Groups(
@@ -96,12 +104,12 @@ def by_source(question: Question) -> list[Question]:
     return [replace(question, sums=sums, order=None, limit=None, offset=0) for sums in asked if sums]
 
 
-def united(parts: Sequence[Groups], page: RosterPage) -> Groups:
+def united(parts: Sequence[Groups], kind: Dimension, *, descending: bool = False) -> Groups:
     """Groups by one kind of object, of which each part has sums of its own, in the order of their ids."""
     found = {key for part in parts for key in part.keys}
-    keys = sorted(found, key=lambda key: int(key[0]), reverse=page.descending)
+    keys = sorted(found, key=lambda key: int(key[0]), reverse=descending)
     sums = {name: column for part in parts for name, column in part.sums_of(keys).items()}
-    return Groups(len(keys), {page.kind: [label for [label] in keys]}, sums)
+    return Groups(len(keys), {kind: [label for [label] in keys]}, sums)
 
 
 def leading_reading(first: Question) -> Question | None:
@@ -170,17 +178,24 @@ def narrowed(question: Question, groups: Groups) -> Question:
     return replace(question, filters={**question.filters, **wanted})
 
 
-def halves(question: Question) -> list[Question]:
-    """By the groups that it is narrowed to, so that they can be read at once."""
+def has_many_objects(question: Question) -> bool:
+    """Whether it is of many objects of one kind, and of these alone."""
+    return len(question.group_by) == 1 and not question.buckets and bool(_objects(question, question.group_by[0]))
+
+
+def portions(question: Question) -> list[Question]:
+    """By the groups that it is narrowed to, so that some can be read while others are worked on."""
     for name in question.group_by:
-        values = question.filters.get(name, ())
-        if name in IDS and len(values) > _MANY and NONE not in values:
-            middle = len(values) // 2
-            return [
-                replace(question, filters={**question.filters, name: half})
-                for half in (values[:middle], values[middle:])
-            ]
+        if objects := _objects(question, name):
+            parts = [objects[first : first + _PORTION] for first in range(0, len(objects), _PORTION)]
+            return [replace(question, filters={**question.filters, name: part}) for part in parts]
     return [question]
+
+
+def _objects(question: Question, name: Dimension) -> Sequence[Any]:
+    """None if they are few, or one is no object."""
+    values = question.filters.get(name, ())
+    return values if name in IDS and len(values) > _MANY and NONE not in values else ()
 
 
 def values_of(name: Dimension, groups: Groups) -> list[Any]:

@@ -111,7 +111,7 @@ class _SumsComposer(FactsComposer):
 
 
 def summed_statement(question: Question, *, rolled_up: bool, rates: Rates) -> Statement:
-    """All rows, in no order. `rates`: of all that `foreign_costs_statement` finds."""
+    """All rows, in no order. `rates`: of all that `wanted_rates_statement` finds."""
     composer = _SumsComposer(question, rolled_up, rates)
     return Statement(composer.summed(), composer.values)
 

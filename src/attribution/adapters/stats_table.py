@@ -1,7 +1,7 @@
 """Reads sums of facts: from rollups, and from rows where those do not reach."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -22,16 +22,17 @@ from .postgres import Database, Row
 from .snapshot import Snapshot, snapshot
 from .statements import statements
 from .stats_composer import Statement, sum_type
-from .stats_facts import foreign_costs_statement, missing_rate_statement
+from .stats_facts import wanted_rates_statement
 from .stats_pages import (
     Groups,
     Key,
     by_source,
     first_readings,
-    halves,
+    has_many_objects,
     leading_reading,
     narrowed,
     on_page,
+    portions,
     roster_page,
     united,
 )
@@ -51,6 +52,8 @@ from .visitor_sketches import estimate
 _SQL = statements("stats")
 EXACT_VISITORS_CLICKS: Final = 200_000
 """Over periods of so many clicks of humans, visitors are counted one by one."""
+_AT_ONCE: Final = 10
+"""Groups whose sketches are united before others have their turn: a millisecond or two."""
 
 
 class Compose(Protocol):
@@ -81,6 +84,7 @@ class StatsFacts:
         self.visitors_are_estimated = False
         self._clicks: dict[Span, int] = {}
         self._sketched: dict[Span, bool] = {}
+        self._ahead: list[tuple[Statement, list[Row]]] = []
 
     async def judge_again(self, judge: Judge, model: Model, question: Question, start: datetime) -> None:
         """All conversions that can count for the question, from `start`: for questions that are `is_judged_again`.
@@ -92,7 +96,11 @@ class StatsFacts:
 
     async def groups(self, question: Question) -> Groups:
         """Raises `MissingRateError` for a conversion or a cost in a currency that has no rate on its day."""
-        groups = await self._page(question, await self._rates(question))
+        rates = await self._rates(question)
+        if has_many_objects(question) and question.limit is None and question.order is None:
+            groups = united(await self._pages(by_source(question), rates), question.group_by[0])
+        else:
+            groups = await self._page(question, rates)
         if Sum.UNIQUE_VISITORS in question.sums:
             await self._count_visitors(question, groups)
         return groups
@@ -100,21 +108,28 @@ class StatsFacts:
     async def page(self, question: Question) -> tuple[Groups, Groups]:
         """And the totals over all groups whatever the page, as the only one. Raises as `groups` does."""
         rates = await self._rates(question)
-        groups, total = await self._summed(question, rates)
+        on_it, groups, total = await self._summed(question, rates)
         if Sum.UNIQUE_VISITORS in question.sums:
-            await self._count_visitors(narrowed(question, groups), groups)
+            if not question.filters:
+                self._clicks[Span(question.start, question.stop)] = int(total.sums[Sum.CLICKS][0])
+            await self._count_visitors(on_it or narrowed(question, groups), groups)
+            if groups.size and not question.group_by:
+                return groups, replace(total, sums=groups.sums)
             await self._count_visitors(whole(question), total)
         return groups, total
 
-    async def _summed(self, question: Question, rates: Rates) -> tuple[Groups, Groups]:
+    async def _summed(self, question: Question, rates: Rates) -> tuple[Question | None, Groups, Groups]:
+        """And the question that reads the groups of the page and few others, where it is known."""
         if (found := await self._page_by_roster(question, rates)) is not None:
             return found
         if (on_it := await self._read_first(question, rates)) is not None:
             groups, total = await self._pages([on_it, whole(question)], rates)
-            return groups, total
-        return await self._page_with_totals(question, rates)
+            return None, groups, total
+        return None, *await self._page_with_totals(question, rates)
 
-    async def _page_by_roster(self, question: Question, rates: Rates) -> tuple[Groups, Groups] | None:
+    async def _page_by_roster(
+        self, question: Question, rates: Rates
+    ) -> tuple[Question | None, Groups, Groups] | None:
         """None: it is no such page, or some of the first on the list have no facts, and others follow."""
         page = roster_page(question)
         if page is None:
@@ -126,9 +141,24 @@ class StatsFacts:
         bounded = replace(question, bound=Bound(page.kind, last, page.descending))
         # Without an offset few rows are read in vain, and to unite them here takes less than to group them there.
         asked = [bounded] if question.offset else by_source(bounded)
-        *parts, total = await self._pages([*asked, whole(question)], rates)
-        groups = united(parts, page)
-        return (groups, total) if groups.size == question.limit else None
+        ahead = [] if question.offset else self._visitors_ahead(bounded)
+        *parts, total = await self._pages([*asked, whole(question)], rates, ahead)
+        groups = united(parts, page.kind, descending=page.descending)
+        return (bounded if ahead else None, groups, total) if groups.size == question.limit else None
+
+    def _visitors_ahead(self, question: Question) -> list[Statement]:
+        """What will most likely be asked of visitors once the clicks are known, where it is one sketch a group."""
+        plan = sketch_plan(question) if self._is_rolled_up(question) else None
+        if Sum.UNIQUE_VISITORS not in question.sums or plan is None:
+            return []
+        if plan.cover.edges or plan.has_several(question):
+            return []
+        total = whole(replace(question, bound=None))
+        return [
+            is_sketched_statement(question),
+            sketched_visitors_statement(question, plan, beside=False),
+            *(sketched_visitors_statement(total, p, beside=False) for p in [sketch_plan(total)] if p),
+        ]
 
     async def _read_first(self, question: Question, rates: Rates) -> Question | None:
         """For the groups of the page; None: no part of the facts tells them."""
@@ -145,18 +175,19 @@ class StatsFacts:
         """Of a statement made round the one that sums; it has no visitors. Raises as `groups` does."""
         return await self._fetch(wrap(self._composed(summed_statement, question, await self._rates(question))))
 
-    async def _check_rates(self, question: Question) -> None:
-        for row in await self._fetch(missing_rate_statement(question)):
-            raise MissingRateError(row["day"], row["base"], question.currency)
-
     def _composed(self, compose: Compose, question: Question, rates: Rates) -> Statement:
         return compose(question, rolled_up=self._is_rolled_up(question), rates=rates)
 
     async def _page(self, question: Question, rates: Rates) -> Groups:
         return _groups(await self._fetch(self._composed(page_statement, question, rates)), question)
 
-    async def _pages(self, questions: Sequence[Question], rates: Rates) -> list[Groups]:
-        found = await self._state.fetch_all([self._composed(page_statement, asked, rates) for asked in questions])
+    async def _pages(
+        self, questions: Sequence[Question], rates: Rates, ahead: Sequence[Statement] = ()
+    ) -> list[Groups]:
+        """`ahead`: statements of which the rows are kept for who will ask for them."""
+        wanted = [self._composed(page_statement, asked, rates) for asked in questions]
+        found = await self._state.fetch_all([*wanted, *ahead])
+        self._ahead = list(zip(ahead, found[len(wanted) :], strict=True))
         return list(map(_groups, found, questions))
 
     async def _page_with_totals(self, question: Question, rates: Rates) -> tuple[Groups, Groups]:
@@ -169,19 +200,19 @@ class StatsFacts:
 
     async def _rates(self, question: Question) -> Rates:
         """All that the question's money needs."""
-        if set(question.sums) & set(MONEY):
-            await self._check_rates(question)
-        return await self._cost_rates(question) if question.asks(COSTS) else {}
-
-    async def _cost_rates(self, question: Question) -> Rates:
-        foreign = await self._fetch(foreign_costs_statement(question))
-        if not foreign:
+        if not set(question.sums) & {*MONEY, *COSTS.sums}:
             return {}
-        book = await rate_book(self._state.connection, question.program_id, [row["day"] for row in foreign])
+        wanted = await self._fetch(wanted_rates_statement(question))
         quote = question.currency
+        for row in wanted:
+            if row["is_missing"]:
+                raise MissingRateError(row["day"], row["base"], quote)
+        if not wanted:
+            return {}
+        book = await rate_book(self._state.connection, question.program_id, [row["day"] for row in wanted])
         return {
             (base, day): minor_rate(base, quote, book.rate(day, base, quote))
-            for base, day in sorted((row["currency"], row["day"]) for row in foreign)
+            for base, day in sorted((row["base"], row["day"]) for row in wanted)
         }
 
     async def _count_visitors(self, question: Question, groups: Groups) -> None:
@@ -207,28 +238,36 @@ class StatsFacts:
         return _by_group(await self._fetch(visitors_statement(question)), question, "unique_visitors")
 
     async def _estimated_visitors(self, question: Question, plan: SketchPlan) -> dict[Key, int]:
-        visitors = {} if await self._is_sketched(question, plan) else await self._other_visitors(question, plan)
-        rows = await self._sketched_visitors(question, plan, beside=bool(visitors))
-        counted = _by_group([row for row in rows if not row["sketches"]], question, "visitors")
-        sketches = _by_group([row for row in rows if row["sketches"]], question, "sketches")
+        beside = {} if await self._is_sketched(question, plan) else await self._other_visitors(question, plan)
+        parts = portions(question) if plan.has_several(question) else [question]
+        counted: dict[Key, int] = {}
 
-        def estimated() -> dict[Key, int]:
-            groups = sketches.keys() | visitors.keys()
-            return {group: estimate(sketches.get(group, ()), visitors.get(group, ())) for group in groups}
+        async def count(rows: Sequence[Row]) -> None:
+            known = _by_group(rows, question, "visitors")
+            for number, (group, sketches) in enumerate(_by_group(rows, question, "sketches").items()):
+                if sketches or group in beside:
+                    counted[group] = estimate(sketches or (), beside.get(group, ()))
+                else:
+                    counted[group] = known[group] or 0
+                if number % _AT_ONCE == 0:
+                    await asyncio.sleep(0)  # The event loop reads what comes, and answers others.
 
-        # Beside the event loop, which answers others meanwhile.
-        return counted | await asyncio.to_thread(estimated) if sketches or visitors else counted
+        await self._read_sketches(
+            [sketched_visitors_statement(part, plan, beside=bool(beside)) for part in parts], count
+        )
+        return counted | {group: estimate((), beside[group]) for group in beside.keys() - counted.keys()}
+
+    async def _read_sketches(
+        self, statements: Sequence[Statement], count: Callable[[Sequence[Row]], Awaitable[None]]
+    ) -> None:
+        if len(statements) == 1:
+            await count(await self._fetch(statements[0]))
+        else:
+            await self._state.fetch_each(statements, lambda _, rows: count(rows))
 
     async def _other_visitors(self, question: Question, plan: SketchPlan) -> dict[Key, list[str]]:
         rows = await self._fetch(other_visitors_statement(question, plan))
         return _by_group([row for row in rows if row["visitors"]], question, "visitors")
-
-    async def _sketched_visitors(self, question: Question, plan: SketchPlan, *, beside: bool) -> list[Row]:
-        parts = halves(question) if len(plan.cover.pieces) > 1 else [question]
-        found = await self._state.fetch_all(
-            [sketched_visitors_statement(part, plan, beside=beside) for part in parts]
-        )
-        return [row for rows in found for row in rows]
 
     async def _is_sketched(self, question: Question, plan: SketchPlan) -> bool:
         span = Span(question.start, question.stop)
@@ -238,6 +277,9 @@ class StatsFacts:
         return self._sketched[span] and not plan.cover.edges
 
     async def _fetch(self, statement: Statement) -> list[Row]:
+        for known, rows in self._ahead:
+            if known == statement:
+                return rows
         return await self._state.fetch(statement)
 
 

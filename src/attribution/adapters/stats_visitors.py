@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attribution.domain.measures import Dimension
-from attribution.domain.periods import Cover, cover
+from attribution.domain.measures import GRAINS, Dimension
+from attribution.domain.periods import Cover, cover, next_bucket
 
 from .stats_composer import SQL, Composer, Statement, columns_of, grains_within, type_of
-from .stats_question import NONE, Question
+from .stats_question import NONE, Bound, Question
 from .stats_sources import CLICKS
 from .visitor_sketches import NOTHING, SKETCH_KINDS, SketchKind
 
@@ -21,6 +21,14 @@ class SketchPlan:
 
     kind: SketchKind
     cover: Cover
+
+    def has_several(self, question: Question) -> bool:
+        """Whether groups have sketches of several buckets, to be united."""
+        first, *others = self.cover.pieces
+        return bool(others) or (
+            not set(question.group_by) & set(GRAINS)
+            and next_bucket(first.start, first.grain, question.zone) < first.stop
+        )
 
 
 @dataclass(slots=True)
@@ -47,11 +55,17 @@ class _VisitorsComposer(Composer):
         """Of the columns as kept, for which there is an index; they may let more through than the filters do."""
         asked = self.question.filters
         columns = {name: CLICKS.columns.get(name) for name in asked if name is not Dimension.CONTENT_TYPE}
-        return [
+        bound = self.question.bound
+        bounds = [self._kept_bound(bound)] if bound and CLICKS.columns.get(bound.dimension) in kind.columns else []
+        return bounds + [
             self._kept_filter(name, column, [NOTHING[column] if value == NONE else value for value in asked[name]])
             for name, column in columns.items()
             if column is not None and column in kind.columns and asked[name]
         ]
+
+    def _kept_bound(self, bound: Bound) -> str:
+        value = self.value(bound.value, type_of(bound.dimension))
+        return f"s.{CLICKS.columns[bound.dimension]} {'>=' if bound.descending else '<='} {value}"
 
     def _kept_filter(self, name: Dimension, column: str, values: Sequence[Any]) -> str:
         """To look up many values in each of many buckets takes longer than to read what lies between them."""

@@ -93,7 +93,7 @@ class Gate:
         return Access(self._directory, known.program)
 
 
-def _access(request: Request, _: Annotated[object, Security(_bearer)]) -> Access:
+async def _access(request: Request, _: Annotated[object, Security(_bearer)]) -> Access:
     access: Access = request.state.access
     return access
 

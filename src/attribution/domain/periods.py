@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from typing import Final
 from zoneinfo import ZoneInfo
 
 
@@ -15,6 +16,11 @@ class Grain(StrEnum):
     WEEK = "week"
     DAY = "day"
     HOUR = "hour"
+
+
+_MIDNIGHT: Final = time()
+_BEYOND: Final = {Grain.YEAR: 366, Grain.MONTH: 31, Grain.WEEK: 7, Grain.DAY: 1}
+"""Days from the first of a bucket that are in the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +71,26 @@ def _divide(span: Span, grain: Grain, zone: ZoneInfo) -> tuple[Piece | None, lis
 
 def buckets(start: datetime, stop: datetime, grain: Grain, zone: ZoneInfo) -> Iterator[datetime]:
     """The beginnings of all buckets that the period touches."""
-    at = bucket_start(start, grain, zone)
+    if grain is Grain.HOUR:
+        return _hours(start, stop, zone)
+    return _days(_first_day(start.astimezone(zone).date(), grain), stop, grain, zone)
+
+
+def _hours(start: datetime, stop: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    at = bucket_start(start, Grain.HOUR, zone)
     while at < stop:
         yield at
-        at = next_bucket(at, grain, zone)
+        at = next_bucket(at, Grain.HOUR, zone)
+
+
+def _days(day: date, stop: datetime, grain: Grain, zone: ZoneInfo) -> Iterator[datetime]:
+    at = _midnight(day, zone)
+    while at < stop:
+        yield at
+        before = at
+        while at <= before:  # A zone may leave out a day, which begins with the next.
+            day = _first_day(day + timedelta(days=_BEYOND[grain]), grain)
+            at = _midnight(day, zone)
 
 
 def bucket_start(at: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
@@ -76,15 +98,23 @@ def bucket_start(at: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
     local = at.astimezone(zone)
     if grain is Grain.HOUR:
         return _hour_start(local)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None, fold=0)
+    return _midnight(_first_day(local.date(), grain), zone)
+
+
+def _first_day(day: date, grain: Grain) -> date:
+    """Of the bucket, of a day or longer, that holds this one."""
     match grain:
         case Grain.YEAR:
-            midnight = midnight.replace(month=1, day=1)
+            return day.replace(month=1, day=1)
         case Grain.MONTH:
-            midnight = midnight.replace(day=1)
+            return day.replace(day=1)
         case Grain.WEEK:
-            midnight -= timedelta(days=midnight.weekday())
-    return midnight.replace(tzinfo=zone).astimezone(UTC)
+            return day - timedelta(days=day.weekday())
+    return day
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, _MIDNIGHT, zone).astimezone(UTC)
 
 
 def next_bucket(at: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
@@ -92,9 +122,8 @@ def next_bucket(at: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
     start = bucket_start(at, grain, zone)
     if grain is Grain.HOUR:
         return start + timedelta(hours=1)
-    # Longer than any bucket of the grain and the change of clocks in it, and shorter than two.
-    beyond = {Grain.YEAR: 370, Grain.MONTH: 40, Grain.WEEK: 10, Grain.DAY: 1.5}[grain]
-    return bucket_start(start + timedelta(days=beyond), grain, zone)
+    # With half a day more, for the change of clocks.
+    return bucket_start(start + timedelta(days=_BEYOND[grain] + 0.5), grain, zone)
 
 
 def first_day_from(at: datetime, zone: ZoneInfo) -> date:

@@ -29,8 +29,9 @@ def buckets_of(
     limits = {name: values for name, values in filters.items() if name in GRAINS}
     names = dict.fromkeys([*dimensions, *limits])
     found: dict[tuple[datetime, ...], dict[Dimension, datetime]] = {}
-    for at in buckets(period.start, period.stop, _grain(names), zone):
-        starts = {name: bucket_start(at, GRAINS[name], zone) for name in names}
+    grain = _grain(names)
+    for at in buckets(period.start, period.stop, grain, zone):
+        starts = {name: at if GRAINS[name] is grain else bucket_start(at, GRAINS[name], zone) for name in names}
         if all(starts[name] in values for name, values in limits.items()):
             chosen = {name: starts[name] for name in dimensions}
             found[tuple(chosen.values())] = chosen

@@ -30,7 +30,9 @@ async def run_reader(settings: Settings, sock: socket.socket) -> None:
     os.nice(_NICENESS)
     # Answers are many objects without cycles.
     gc.set_threshold(200_000, 20, 20)
-    database = Database(settings, size=settings.reader_connections, timeout_s=settings.reader_timeout_s)
+    database = Database(
+        settings, size=settings.reader_connections, timeout_s=settings.reader_timeout_s, transactional=True
+    )
     try:
         stats = Stats(StatsTable(database), judge_and_value)
         live = LiveStats(stats, as_json, LivePolicy(settings.live_followers))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 from attribution.adapters.stats_pages import Groups, Key, values_of
@@ -12,8 +11,9 @@ from attribution.domain.measures import GRAINS, Dimension
 from attribution.domain.periods import Span
 from attribution.domain.series import Shift
 
-from .columns import ratio, rows_of
-from .metrics import Columns, Value
+from .columns import rows_of
+from .differences import changes
+from .metrics import Columns
 
 Table = Mapping[str, Sequence[Any]]
 """An answer's rows by the column."""
@@ -66,14 +66,5 @@ class PeriodBefore:
 
 def compared(now: Table, before: Table) -> Table:
     """`change`: (now - before) / before of the metrics shown; null where there is no value, or it was 0."""
-    change = {name: list(map(_change, now[name], column)) for name, column in before.items()}
+    change = {name: changes(now[name], column) for name, column in before.items()}
     return {**now, "previous": rows_of(before), "change": rows_of(change)}
-
-
-def _change(now: Value, before: Value) -> str | None:
-    if now is None or before is None:
-        return None
-    if isinstance(now, int) and isinstance(before, int):
-        return ratio(now - before, before)
-    was = Decimal(str(before))
-    return ratio(Decimal(str(now)) - was, was)

@@ -12,10 +12,10 @@ from attribution.domain.measures import Sum, Term
 from attribution.domain.money import exponent, from_minor, from_minors
 
 from .columns import Number, as_count, counts, multiplied, plus, ratios
+from .differences import Value
 
 Sums = Mapping[Sum, Number]
 Columns = Mapping[Sum, Sequence[Number]]
-Value = int | float | str | None
 
 
 class Unit(Enum):

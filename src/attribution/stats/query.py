@@ -179,10 +179,10 @@ def _order(query: StatsQuery) -> Order | None:
 
 def _page(query: StatsQuery, question: Question, groups: Groups) -> tuple[Groups, bool]:
     """And whether there are more."""
-    places: Sequence[int] = range(groups.size)
-    if question.limit is None:
-        visitors = groups.sums[Sum.UNIQUE_VISITORS]
-        places = sorted(places, key=visitors.__getitem__, reverse=query.descending)[query.offset :]
+    if question.limit is not None:
+        return groups.first(query.limit), groups.size > query.limit
+    visitors = groups.sums[Sum.UNIQUE_VISITORS]
+    places = sorted(range(groups.size), key=visitors.__getitem__, reverse=query.descending)[query.offset :]
     return groups.picked(places[: query.limit]), len(places) > query.limit
 
 
@@ -190,7 +190,7 @@ def _measured(query: StatsQuery, program: Program, sums: Columns) -> dict[str, S
     return measured(query.metrics, sums, program.currency, program.gross_margin)
 
 
-_FORMATS = {Dimension.MONTH: "%Y-%m", Dimension.WEEK: "%Y-%m-%d", Dimension.DAY: "%Y-%m-%d"}
+_LENGTHS = {Dimension.MONTH: len("2026-11"), Dimension.WEEK: len("2026-11-20"), Dimension.DAY: len("2026-11-20")}
 
 
 def _shown(groups: Groups, zone: ZoneInfo) -> dict[str, Sequence[Any]]:
@@ -206,5 +206,4 @@ def _shown(groups: Groups, zone: ZoneInfo) -> dict[str, Sequence[Any]]:
 
 
 def _moment(dimension: Dimension, at: datetime, zone: ZoneInfo) -> str:
-    local = at.astimezone(zone)
-    return local.strftime(_FORMATS[dimension]) if dimension in _FORMATS else local.isoformat()
+    return at.astimezone(zone).isoformat()[: _LENGTHS.get(dimension)]

@@ -5,13 +5,31 @@ SELECT set_config('timezone', $1, true), set_config('jit', 'off', true), set_con
 
 -- name: customers
 -- Of programme $1, the customers whose first purchase that is not cancelled lies from $2 to before $3. A page's cohorts are
--- found by counting; then only their months are summed.
-WITH changed AS MATERIALIZED ({changed}), picked AS MATERIALIZED (
-    SELECT {column} AS unit, date_trunc('month', first_at) AS month, count(*) AS customers
-    FROM ({values}) v
-    WHERE first_at >= $2 AND first_at < $3 AND is_new
-    GROUP BY 1, 2
-    ORDER BY month, customers DESC, {column}::text NULLS LAST
+-- found by counting month after month, as far as the page goes; then only their months are summed.
+WITH changed AS MATERIALIZED ({changed}), outermost AS MATERIALIZED (
+    SELECT least(kept.first, now.first) AS first, greatest(kept.last, now.last) AS last
+    FROM (
+        SELECT min(first_at) AS first, max(first_at) AS last
+        FROM customer_values
+        WHERE program_id = $1 AND first_at >= $2 AND first_at < $3
+    ) kept, (
+        SELECT min(first_at) AS first, max(first_at) AS last FROM changed WHERE first_at >= $2 AND first_at < $3
+    ) now
+), picked AS MATERIALIZED (
+    SELECT u.unit, m.month, u.customers
+    FROM (
+        SELECT local::timestamptz AS month, (local + interval '1 month')::timestamptz AS stop
+        FROM outermost
+        CROSS JOIN generate_series(date_trunc('month', first::timestamp), last::timestamp, interval '1 month') AS local
+        ORDER BY month
+    ) m
+    CROSS JOIN LATERAL (
+        SELECT {column} AS unit, count(*) AS customers
+        FROM ({values}) v
+        WHERE first_at >= greatest(m.month, $2) AND first_at < least(m.stop, $3) AND is_new
+        GROUP BY 1
+    ) u
+    ORDER BY month, customers DESC, u.unit::text NULLS LAST
     LIMIT $4 OFFSET $5
 )
 {parts};

@@ -151,14 +151,16 @@ CASE WHEN f.new_customer THEN 'new' WHEN NOT f.new_customer THEN 'returning' END
 
 -- name: missing_rate
 -- The first of those without which conversions that count in the period have no value, whatever the filters.
-SELECT a.missing_rate_day AS day, a.missing_rate_base AS base
-FROM attributions a
-JOIN {entries} e ON e.program_id = a.program_id AND e.conversion_id = a.conversion_id
-WHERE a.program_id = {program} AND a.missing_rate_day IS NOT NULL AND {at} >= {start} AND {at} < {stop}
-GROUP BY a.conversion_id, a.missing_rate_day, a.missing_rate_base
-HAVING sum(e.counted) > 0
-ORDER BY 1, 2
-LIMIT 1;
+(
+    SELECT true AS is_missing, a.missing_rate_day AS day, a.missing_rate_base::text AS base
+    FROM attributions a
+    JOIN {entries} e ON e.program_id = a.program_id AND e.conversion_id = a.conversion_id
+    WHERE a.program_id = {program} AND a.missing_rate_day IS NOT NULL AND {at} >= {start} AND {at} < {stop}
+    GROUP BY a.conversion_id, a.missing_rate_day, a.missing_rate_base
+    HAVING sum(e.counted) > 0
+    ORDER BY 2, 3
+    LIMIT 1
+)
 
 -- name: posts
 LEFT JOIN posts p ON p.program_id = {program} AND p.post_id = f.post_id
@@ -209,11 +211,13 @@ FROM (
 ) d
 
 -- name: cost_spans
--- Of the days from the first to before the last that lie in the period: as many times the even part, and a minor unit
--- more for each of those that have one, which are the first of all its days.
+-- Of the days from the first to before the last that lie in the period, if not all do: as many times the even part, and
+-- a minor unit more for each of those that have one, which are the first of all its days.
 SELECT NULL::timestamptz AS at,
-       (d.past - d.before) * (d.amount_minor / d.days)
-           + least(d.past, d.amount_minor % d.days) - least(d.before, d.amount_minor % d.days) AS costs_minor{columns}
+       CASE WHEN d.past - d.before = d.days THEN d.amount_minor
+       ELSE (d.past - d.before) * (d.amount_minor / d.days)
+           + least(d.past, d.amount_minor % d.days) - least(d.before, d.amount_minor % d.days)
+       END AS costs_minor{columns}
 FROM (
     SELECT d.amount_minor, d.end_day - d.first_day AS days, greatest(d.first_day, {first_day}) - d.first_day AS before,
            least(d.end_day, {end_day}) - d.first_day AS past{columns}
@@ -229,12 +233,12 @@ WHERE {filters}
 {grouped};
 
 -- name: foreign_costs
--- What is compared first rules out most.
-SELECT DISTINCT f.currency, f.day
+-- Nearly all costs are in the programme's currency: what lies below and above it is looked up.
+SELECT DISTINCT false AS is_missing, f.day, f.currency::text AS base
 FROM (
     SELECT d.day::timestamp AT TIME ZONE {zone} AS at, d.day, d.currency{columns}
     FROM cost_days d
-    WHERE d.currency <> {currency} AND d.program_id = {program} AND d.first_day < {end_day} AND d.end_day > {first_day}
+    WHERE (d.currency < {currency} OR d.currency > {currency}) AND d.program_id = {program} AND d.first_day < {end_day} AND d.end_day > {first_day}
       AND d.day >= {first_day} AND d.day < {end_day}
 ) f {posts}
 WHERE {filters};
