@@ -6,7 +6,7 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 ENVIRONMENT = .venv/.installed
 DEPENDENCIES = .venv/.dependencies
 # setup.py compiles some of these
-SOURCES = $(wildcard src/attribution/journal.py src/attribution/adapters/click_rows.py src/attribution/stats/columns.py src/attribution/stats/differences.py src/attribution/domain/*.py src/attribution/redirect/*.py)
+SOURCES = $(wildcard src/attribution/journal.py src/attribution/adapters/click_rows.py src/attribution/adapters/stored_conversions.py src/attribution/adapters/touches.py src/attribution/conversions/differences.py src/attribution/stats/columns.py src/attribution/stats/differences.py src/attribution/domain/*.py src/attribution/redirect/*.py)
 
 # beside nginx, wrk and cc, which come from the system; SCENARIOS="latency growth" for some; writes loadtests/RESULTS.md
 bench: $(ENVIRONMENT)

@@ -1,4 +1,4 @@
-"""Orders judged anew a second, beside one SQL query that only fetches the same touches, and the worker's memory."""
+"""Orders judged anew a second, beside one SQL query that only fetches the same paths, and the worker's memory."""
 
 import asyncio
 import time
@@ -26,22 +26,31 @@ _STATE = """
 SELECT status, error, done, extract(epoch FROM finished_at - started_at)::float8 AS seconds
 FROM recomputations WHERE recomputation_id = $1
 """
-_TOUCHES = """
-SELECT w.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
-       k.is_bot
-FROM (
-    SELECT program_id, conversion_id, occurred_at, visitor_id
+_PATHS = """
+WITH wanted AS (
+    SELECT program_id, conversion_id, occurred_at, visitor_id, customer_id
     FROM conversions
     WHERE occurred_at >= $1 AND occurred_at < $2
+), named AS (
+    SELECT program_id, conversion_id, occurred_at, visitor_id FROM wanted
     UNION
-    SELECT c.program_id, c.conversion_id, c.occurred_at, o.visitor_id
-    FROM conversions c JOIN conversions o USING (program_id, customer_id)
-    WHERE c.occurred_at >= $1 AND c.occurred_at < $2 AND o.occurred_at <= c.occurred_at
-) w
+    SELECT w.program_id, w.conversion_id, w.occurred_at, v.visitor_id
+    FROM wanted w JOIN conversion_visitors v USING (program_id, conversion_id)
+    UNION
+    SELECT w.program_id, w.conversion_id, w.occurred_at, o.visitor_id
+    FROM wanted w JOIN conversions o USING (program_id, customer_id)
+    WHERE o.occurred_at <= w.occurred_at
+)
+SELECT n.conversion_id, k.click_id, k.clicked_at, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel,
+       k.is_bot, k.country, k.device
+FROM named n
 JOIN clicks k USING (program_id, visitor_id)
-WHERE k.clicked_at BETWEEN w.occurred_at - interval '30 days' AND w.occurred_at
+WHERE k.clicked_at BETWEEN n.occurred_at - interval '30 days' AND n.occurred_at
+ORDER BY n.occurred_at, n.conversion_id, k.clicked_at
 """
-"""The touches of thirty days, by the visitor that an order names and by those of the customer's earlier orders."""
+"""The touches of thirty days, path after path: by the visitors whom an order and its click name, and by those of the
+customer's earlier orders.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +144,7 @@ async def _query(servers: Backend, end: datetime) -> Query:
     try:
         began, cpu_s = time.perf_counter(), time.process_time() + cpu_seconds(servers.postgres.pid)
         async with connection.transaction():
-            cursor = await connection.cursor(_TOUCHES, instant(1), end)
+            cursor = await connection.cursor(_PATHS, instant(1), end)
             while await cursor.fetch(_FETCHED):
                 pass
         cpu_s = time.process_time() + cpu_seconds(servers.postgres.pid) - cpu_s

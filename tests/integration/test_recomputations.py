@@ -43,7 +43,7 @@ from attribution.adapters.click_table import ClickTable
 from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.postgres import Database
-from attribution.adapters.recomputation_table import RecomputationSession, RecomputationTable
+from attribution.adapters.recomputation_table import Recomputation, RecomputationSession, RecomputationTable
 from attribution.conversions.attributor import Attributor, AttributorPolicy
 from attribution.conversions.audit import AuditPeriod, audit_credits
 from attribution.conversions.reader import ConversionReader
@@ -357,3 +357,48 @@ async def test_a_recomputation_that_cannot_be_done_fails_alone(service: Service)
     assert (failed["status"], failed["error"], failed["done"]) == ("failed", "ValueError: cannot be", 0)
     await recompute(service.database)
     assert (await state(service.database, PROGRAM, good))["status"] == "done"
+
+
+class _Cancelling(RecomputationSession):
+    """Somebody cancels it when its second batch is read."""
+
+    async def batch(self, *arguments: Any) -> Any:
+        found = await super().batch(*arguments)
+        recomputation: Recomputation = arguments[0]
+        if found and recomputation.mark != arguments[1]:
+            await RecomputationTable(self._database).cancel(ProgramId(PROGRAM), recomputation.recomputation_id)
+        return found
+
+
+class CancellingTable(RecomputationTable):
+    @asynccontextmanager
+    async def lead(self) -> AsyncIterator[RecomputationSession | None]:
+        async with super().lead() as session:
+            yield session and _Cancelling(session.connection, self._database)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_one_that_is_cancelled_at_work_stays_cancelled(service: Service, *, dry_run: bool) -> None:
+    recomputation = await ask(service.database, PROGRAM, Asked(model="first_touch"), dry_run=dry_run)
+    await Recomputer(CancellingTable(service.database), RecomputerPolicy(1, batches=10)).step()
+    row = await state(service.database, PROGRAM, recomputation)
+    assert row["status"] == "cancelled"
+    assert row["done"] < 2
+
+
+async def test_a_dry_run_and_crediting_wait_for_nothing_of_each_other(service: Service) -> None:
+    recomputation = await ask(service.database, PROGRAM, Asked(model="first_touch"), dry_run=True)
+    async with CreditTable(service.database).lead() as attributor, asyncio.timeout(60):
+        assert attributor is not None
+        await recompute(service.database)
+    assert (await state(service.database, PROGRAM, recomputation))["status"] == "done"
+
+
+async def test_one_of_a_period_without_orders_is_begun_and_done(service: Service) -> None:
+    recomputation = await ask(
+        service.database, PROGRAM, Asked(model="linear"), (instant(1), instant(2)), dry_run=True
+    )
+    await recompute(service.database)
+    row = await state(service.database, PROGRAM, recomputation)
+    assert (row["status"], row["done"], row["total"]) == ("done", 0, 0)
+    assert row["started_at"] is not None

@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from attribution.domain.attribution import Credit, Touch
-from attribution.domain.click_id import clicked_at_us
 from attribution.domain.codes import Code, CodeHistory, CodePolicy, code_key
 from attribution.domain.conversions import Item
 from attribution.domain.durations import parse_duration
 from attribution.domain.ids import (
     CampaignId,
-    ClickId,
     CodeId,
     ConversionId,
     InfluencerId,
@@ -28,11 +25,12 @@ from attribution.domain.refunds import RefundMessage
 from attribution.domain.rules import CampaignWindows, Rule, RuleBook, Terms
 
 from . import refund_events
-from .credit_entries import CHANNELS, DEVICES, credit_of
+from .credit_entries import credit_of
 from .postgres import Row
 from .statements import statements
 from .stored_conversions import ConversionKey, StoredConversion, arrays_of
 from .terms import terms_of, windows_us
+from .touches import by_conversion, names, touch_of
 
 if TYPE_CHECKING:
     from .postgres import Connection
@@ -105,7 +103,8 @@ class CreditFacts:
     async def _named_clicks(self, conversions: Sequence[StoredConversion]) -> dict[ConversionId, list[Touch]]:
         if not conversions:
             return {}
-        return _touches(await self._connection.fetch(_SQL["named_clicks"], *arrays_of(c.key for c in conversions)))
+        rows = await self._connection.fetch(_SQL["named_clicks"], *arrays_of(c.key for c in conversions))
+        return by_conversion(rows)
 
     async def touches(
         self, conversions: Sequence[StoredConversion], since_us: Sequence[int]
@@ -116,7 +115,7 @@ class CreditFacts:
         if not conversions:
             return {}
         window = max(c.facts.occurred_at_us - since for c, since in zip(conversions, since_us, strict=True))
-        touches = _touches(
+        touches = by_conversion(
             await self._connection.fetch(
                 _SQL["touches"],
                 *arrays_of(c.key for c in conversions),
@@ -125,7 +124,7 @@ class CreditFacts:
             )
         )
         # Most were found by their visitors.
-        unseen = [c for c in conversions if c.click_id is not None and not _has(touches, c.conversion_id, c.click_id)]
+        unseen = [c for c in conversions if c.click_id and not names(touches.get(c.conversion_id, ()), c.click_id)]
         for conversion_id, named in (await self._named_clicks(unseen)).items():
             touches.setdefault(conversion_id, []).extend(named)
         return touches
@@ -137,7 +136,8 @@ class CreditFacts:
         if not conversions:
             return {}
         keys, since = arrays_of(c.key for c in conversions), [from_us(us) for us in since_us]
-        return _touches(await self._connection.fetch(_SQL["older_clicks"], *keys, since, not self.visitors_are_named))
+        rows = await self._connection.fetch(_SQL["older_clicks"], *keys, since, not self.visitors_are_named)
+        return by_conversion(rows)
 
     async def all_clicks(self, conversion: StoredConversion, limit: int) -> tuple[list[Touch], int]:
         """The newest `limit` candidates by visitor, and how many there are."""
@@ -148,7 +148,7 @@ class CreditFacts:
             from_us(conversion.facts.occurred_at_us),
             limit,
         )
-        return [_touch(tuple(row)[:-1]) for row in rows], rows[0]["candidates"] if rows else 0
+        return [touch_of(tuple(row)[:-1]) for row in rows], rows[0]["candidates"] if rows else 0
 
     async def refunds(self, conversion: StoredConversion) -> tuple[list[RefundMessage], list[Item]]:
         """And the items that they are of."""
@@ -213,24 +213,3 @@ def _code(row: Row) -> Code:
         enabled=row["status"] == "active",
         created_at_us=to_us(row["created_at"]),
     )
-
-
-def _touches(rows: Iterable[Row]) -> dict[ConversionId, list[Touch]]:
-    touches: dict[ConversionId, list[Touch]] = {}
-    for conversion_id, *columns in rows:
-        touches.setdefault(conversion_id, []).append(_touch(columns))
-    return touches
-
-
-def _touch(columns: Iterable[Any]) -> Touch:
-    """Its moment is in its id. A click that may not be here says so in a last column."""
-    uuid, link_id, influencer_id, campaign_id, post_id, channel, is_bot, country, device, *stored = columns
-    click_id = ClickId(uuid.bytes)
-    return Touch(
-        clicked_at_us(click_id), click_id, link_id, influencer_id, campaign_id, post_id, CHANNELS[channel], is_bot,
-        stored[0] if stored else True, country, DEVICES[device],
-    )  # fmt: skip
-
-
-def _has(touches: Mapping[ConversionId, Sequence[Touch]], conversion_id: ConversionId, click_id: UUID) -> bool:
-    return any(touch.click_id == click_id.bytes for touch in touches.get(conversion_id, ()))

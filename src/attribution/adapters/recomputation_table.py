@@ -79,16 +79,13 @@ class RecomputationTable:
 
     @asynccontextmanager
     async def lead(self) -> AsyncIterator["RecomputationSession | None"]:
-        """The only writer of credits for a while; None while another process recomputes."""
+        """The only one that recomputes for a while; None while another process does."""
         async with self._database.connection() as connection:
             if not await connection.fetchval(_SQL["lead"]):
                 yield None
                 return
             try:
-                await connection.execute(_SQL["await_turn"])
-                # A lane may have outlived its leader.
-                epoch = await connection.fetchval(_BEGIN_EPOCH)
-                yield RecomputationSession(connection, self._database, epoch)
+                yield RecomputationSession(connection, self._database)
             finally:
                 await connection.execute("SELECT pg_advisory_unlock_all()")
 
@@ -122,13 +119,27 @@ class RecomputationSession(CreditSession):
         row = await self._connection.fetchrow(_SQL["next"])
         return None if row is None else _recomputation(row)
 
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """As the only writer of credits, once nobody else is."""
+        await self._connection.execute(_SQL["await_turn"])
+        # A lane may have outlived its leader.
+        self._epoch = await self._connection.fetchval(_BEGIN_EPOCH)
+        yield
+
     async def hold(self, recomputation: Recomputation) -> bool:
-        """In the batch's transaction. False where it was cancelled."""
+        """In the batch's transaction: nobody cancels it until its end. False where somebody did."""
         key = (recomputation.program_id, recomputation.recomputation_id)
-        if await self._connection.fetchrow(_SQL["hold"], *key) is None:
-            return False
-        await self._connection.execute(_SQL["begin"], *key)
-        return True
+        status = await self._connection.fetchval(_SQL["hold"], *key)
+        if status == "queued":
+            await self._connection.execute(_SQL["begin"], *key)
+        return status is not None
+
+    @asynccontextmanager
+    async def recording(self, recomputation: Recomputation) -> AsyncIterator[bool]:
+        """A transaction that writes no credits. False where it was cancelled."""
+        async with self._connection.transaction():
+            yield await self.hold(recomputation)
 
     async def batch(self, recomputation: Recomputation, after: Mark, limit: int) -> list[StoredConversion]:
         """The next conversions, bound to it; what they name is written by attributors.
@@ -138,10 +149,8 @@ class RecomputationSession(CreditSession):
         rows = await self._connection.fetch(
             _SQL["batch"], recomputation.program_id, after[0], recomputation.end_at, after[1], limit
         )
-        bound_at_us, recomputation_id = to_us(recomputation.created_at), recomputation.recomputation_id
-        return [
-            StoredConversion.said(row, bound_at_us=bound_at_us, recomputation_id=recomputation_id) for row in rows
-        ]
+        at_us, recomputation_id = to_us(recomputation.created_at), recomputation.recomputation_id
+        return [StoredConversion.bound(row, at_us, recomputation_id) for row in rows]
 
     async def parts_recorded(self, program_id: ProgramId, conversions: Sequence[ConversionId]) -> list[Row]:
         """Columns: conversion_id, via, influencer_id, and those of `Part`."""

@@ -20,6 +20,7 @@ _STATUSES: Final = {status.value: status for status in ConversionStatus}
 _CLICK_STATES: Final = {None: None} | {state.value: state for state in ClickState}
 _SAID: Final = 17
 """Columns."""
+_NOBODY: Final[frozenset[str]] = frozenset()
 ConversionKey = tuple[ProgramId, ConversionId]
 
 
@@ -58,37 +59,16 @@ class StoredConversion(NamedTuple):
         (
             visitor_id, bound_at, recomputation_id, status, click_is_here, click_visitor_id, named, is_awaited,
         ) = row[_SAID:]  # fmt: skip
-        return cls.said(
-            row[:_SAID],
-            bound_at_us=to_us(bound_at) if bound_at else None,
-            is_judged=status is not None,
-            visitors=frozenset(filter(None, (visitor_id, click_visitor_id))),
-            named=frozenset(named),
-            has_arrived=click_is_here and is_awaited,
-            recomputation_id=recomputation_id,
-        )
+        visitors = frozenset(filter(None, (visitor_id, click_visitor_id)))
+        return tuple.__new__(cls, (
+            *_said(row), to_us(bound_at) if bound_at else None, status is not None, visitors, frozenset(named),
+            click_is_here and is_awaited, recomputation_id,
+        ))  # fmt: skip
 
     @classmethod
-    def said(cls, columns: Iterable[Any], **known: Any) -> Self:
-        """`columns`: what messages said, as `conversions` begins; `known`: the rest, by field."""
-        (
-            program_id, conversion_id, source, conversion_type, external_id, said_status, currency, refunded_minor,
-            customer_id, new_customer, click_id, click_link_id, occurred_at, gross_minor, discount_minor, click_state,
-            discount_codes,
-        ) = columns  # fmt: skip
-        status = _STATUSES[said_status]
-        facts = ConversionFacts(
-            to_us(occurred_at),
-            gross_minor,
-            net_minor(status, gross_minor, refunded_minor),
-            discount_minor,
-            _CLICK_STATES[click_state],
-            tuple(discount_codes),
-        )
-        return cls(
-            program_id, conversion_id, source, conversion_type, external_id, status, currency, refunded_minor,
-            customer_id, new_customer, click_id, click_link_id, facts, **known,
-        )  # fmt: skip
+    def bound(cls, row: Row, at_us: int, recomputation_id: RecomputationId) -> Self:
+        """`row`: as `conversions` begins. To a recomputation, whatever binds it by now."""
+        return tuple.__new__(cls, (*_said(row), at_us, False, _NOBODY, _NOBODY, False, recomputation_id))
 
     @property
     def key(self) -> ConversionKey:
@@ -97,6 +77,24 @@ class StoredConversion(NamedTuple):
     @property
     def over_refunded_minor(self) -> int:
         return max(0, self.refunded_minor - self.facts.gross_minor)
+
+
+def _said(row: Row) -> tuple[Any, ...]:
+    """What messages said: the first columns of `StoredConversion`."""
+    (
+        program_id, conversion_id, source, conversion_type, external_id, said_status, currency, refunded_minor,
+        customer_id, new_customer, click_id, click_link_id, occurred_at, gross_minor, discount_minor, click_state,
+        discount_codes,
+    ) = row[:_SAID]  # fmt: skip
+    status = _STATUSES[said_status]
+    facts = (
+        to_us(occurred_at), gross_minor, net_minor(status, gross_minor, refunded_minor), discount_minor,
+        _CLICK_STATES[click_state], tuple(discount_codes),
+    )  # fmt: skip
+    return (
+        program_id, conversion_id, source, conversion_type, external_id, status, currency, refunded_minor,
+        customer_id, new_customer, click_id, click_link_id, tuple.__new__(ConversionFacts, facts),
+    )  # fmt: skip
 
 
 def arrays_of(keys: Iterable[tuple[int, int]]) -> tuple[str, str]:

@@ -15,7 +15,6 @@ from attribution.adapters.credit_table import CreditSession, CreditTable
 from attribution.adapters.stored_conversions import ConversionKey, Judged, StoredConversion
 from attribution.adapters.valuation_facts import ValuationFacts
 from attribution.domain.attribution import Attribution, Status, Touch, attribute
-from attribution.domain.ids import ConversionId
 from attribution.domain.models import Model
 from attribution.domain.rules import Judgement
 from attribution.domain.valuation import Valuation, value
@@ -137,17 +136,19 @@ async def judge(
     since = [since_us(c, judgement) for c, judgement in zip(conversions, judgements, strict=True)]
     touches = await facts.touches(conversions, since)
 
-    def judged(index: int, *more: Mapping[ConversionId, Sequence[Touch]]) -> Attribution:
+    def judged(index: int, candidates: Sequence[Touch]) -> Attribution:
         c = conversions[index]
-        candidates = merged(*(found.get(c.conversion_id, ()) for found in (touches, *more)))
-        book = codes[c.program_id].book(c.facts.discount_codes, c.bound_at_us)
+        texts = c.facts.discount_codes
+        book = codes[c.program_id].book(texts, c.bound_at_us) if texts else {}
         return attribute(c.facts, candidates, judgements[index], book)
 
-    first = [judged(index) for index in range(len(conversions))]
+    first = [judged(index, touches.get(c.conversion_id, ())) for index, c in enumerate(conversions)]
     unexplained = [index for index, attribution in enumerate(first) if attribution.status is Status.UNATTRIBUTED]
     older = await facts.older_touches([conversions[i] for i in unexplained], [since[i] for i in unexplained])
     for index in unexplained:
-        first[index] = judged(index, older)
+        conversion_id = conversions[index].conversion_id
+        candidates = merged(touches.get(conversion_id, ()), older.get(conversion_id, ()))
+        first[index] = judged(index, candidates)
     return first
 
 

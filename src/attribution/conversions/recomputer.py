@@ -1,44 +1,40 @@
 """Judges the conversions of a period anew, by other terms, a batch at a time between those of the attributor."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 
-from attribution.adapters.postgres import Row
 from attribution.adapters.recomputation_table import (
-    Difference,
     Mark,
-    Part,
     Recomputation,
     RecomputationSession,
     RecomputationTable,
 )
-from attribution.adapters.stored_conversions import Judged, StoredConversion
-from attribution.domain.attribution import Credit
-from attribution.domain.ids import ConversionId, InfluencerId
+from attribution.adapters.stored_conversions import StoredConversion
 from attribution.domain.instants import from_us
 from attribution.errors import UnavailableError
 
 from .attributor import judge_and_value
+from .differences import differences, parts, sums
 from .together import together
 
 _log = structlog.get_logger(__name__)
-_LANES = 3
-_NOTHING = Part()
-_Parts = dict[tuple[str, InfluencerId | None], Part]
-"""By via and influencer."""
+CONNECTIONS = 4
+"""One a lane."""
+_Do = Callable[[RecomputationSession, Recomputation, "_Batch"], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
 class RecomputerPolicy:
-    """`batches`: in one turn, before others that write credits have theirs."""
+    """`batches`: in one turn, before others that write credits have theirs; a dry run leaves them theirs."""
 
     batch: int
     batches: int = 1
+    dry_batches: int = 100
     poll_s: float = 1.0
 
 
@@ -47,7 +43,7 @@ def _now() -> datetime:
 
 
 class Recomputer:
-    """`turn`: a batch each with the attributor of this process."""
+    """`turn`: some batches each with the attributor of this process."""
 
     def __init__(
         self,
@@ -66,16 +62,14 @@ class Recomputer:
         while True:
             judged = 0
             try:
-                if await self._table.is_waiting():
-                    async with self._turn:
-                        judged = await self.step()
+                judged = await self.step() if await self._table.is_waiting() else 0
             except UnavailableError as error:
                 _log.warning("recomputation_interrupted", error=str(error))
             if not judged:
                 await asyncio.sleep(self._policy.poll_s)
 
     async def step(self) -> int:
-        """One turn of the oldest recomputation; returns how many conversions were judged.
+        """Goes on with the oldest recomputation for a while; returns how many conversions were judged.
 
         0 too when that one is finished, failed or cancelled, or another process recomputes.
         """
@@ -85,7 +79,10 @@ class Recomputer:
                 recomputation = await session.next() if session is not None else None
                 if session is None or recomputation is None:
                     return 0
-                return await self._advance(session, recomputation)
+                if recomputation.dry_run:
+                    return await self._in_lanes(session, self._compare, recomputation, self._policy.dry_batches)
+                async with self._turn, session.turn():
+                    return await self._in_lanes(session, self._apply, recomputation, self._policy.batches)
         except UnavailableError:
             raise
         except Exception as error:
@@ -96,46 +93,50 @@ class Recomputer:
             await self._table.fail(recomputation, f"{type(error).__name__}: {error}")
             return 0
 
-    async def _advance(self, session: RecomputationSession, recomputation: Recomputation) -> int:
-        """Some batches, in lanes: while Postgres works for one, another is judged here."""
-        progress = _Progress(recomputation.mark, self._policy.batches)
+    async def _in_lanes(
+        self, session: RecomputationSession, do: _Do, recomputation: Recomputation, batches: int
+    ) -> int:
+        """While Postgres works for one batch, another is judged here."""
+        progress = _Progress(recomputation.mark, batches)
+
+        async def lane(session: RecomputationSession) -> None:
+            while (batch := await progress.take(session, recomputation, self._policy.batch)) is not None:
+                if not await do(session, recomputation, batch):
+                    return
+                progress.done += len(batch.conversions)
+
         async with AsyncExitStack() as stack:
-            lanes = [session, *[await stack.enter_async_context(session.lane()) for _ in range(_LANES - 1)]]
-            await together([self._lane(lane, recomputation, progress) for lane in lanes])
+            others = [await stack.enter_async_context(session.lane()) for _ in range(CONNECTIONS - 1)]
+            await together(map(lane, (session, *others)))
+        if progress.at_end:
+            await session.finish(recomputation)
         return progress.done
 
-    async def _lane(self, session: RecomputationSession, recomputation: Recomputation, progress: "_Progress") -> None:
-        while (batch := await progress.take(session, recomputation, self._policy.batch)) is not None:
-            async with session.transaction():
-                judged = await judge_and_value(session, batch.conversions)
-            # Of a conversion that was in two batches, as its moment was moved, the later sees what the earlier wrote.
-            await batch.before.wait()
-            async with session.transaction():
-                held = await session.hold(recomputation)
-                if held:
-                    await self._write(session, recomputation, judged)
-            batch.written.set()
-            if not held:
-                return
-            progress.done += len(judged)
+    async def _compare(self, session: RecomputationSession, recomputation: Recomputation, batch: "_Batch") -> bool:
+        """False where it was cancelled. In one snapshot: what is credited meanwhile, both sides see or neither."""
+        async with session.transaction():
+            judged = await judge_and_value(session, batch.conversions)
+            ids = [c.conversion_id for c in batch.conversions]
+            before = sums(await session.parts_recorded(recomputation.program_id, ids))
+        changes = differences(judged, before)
+        async with batch.turn(), session.recording(recomputation) as held:
+            if held:
+                await session.reach(recomputation, batch.mark, len(judged), changes)
+        return held
 
-    async def _write(
-        self, session: RecomputationSession, recomputation: Recomputation, judged: Sequence[Judged]
-    ) -> None:
-        if not judged:
-            await session.finish(recomputation)
-            return
-        keys = [j.conversion.key for j in judged]
-        if recomputation.dry_run:
-            before = _sums(await session.parts_recorded(recomputation.program_id, [key[1] for key in keys]))
-        else:
-            credits_ = await session.credits_recorded(keys)
-            before = {conversion_id: _parts(its) for conversion_id, its in credits_.items()}
-            await session.append(judged, credits_, self._now(), recomputation.binding)
-        differences = [
-            difference for j in judged for difference in _differences(j, before.get(j.conversion.conversion_id, {}))
-        ]
-        await session.reach(recomputation, _mark(judged[-1].conversion), len(judged), differences)
+    async def _apply(self, session: RecomputationSession, recomputation: Recomputation, batch: "_Batch") -> bool:
+        """False where it was cancelled."""
+        async with session.transaction():
+            judged = await judge_and_value(session, batch.conversions)
+        async with batch.turn(), session.transaction():
+            held = await session.hold(recomputation)
+            if held:
+                recorded = await session.credits_recorded([c.key for c in batch.conversions])
+                await session.append(judged, recorded, self._now(), recomputation.binding)
+                before = {conversion_id: parts(credits_) for conversion_id, credits_ in recorded.items()}
+                changes = differences(judged, before)
+                await session.reach(recomputation, batch.mark, len(judged), changes)
+        return held
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +147,25 @@ class _Batch:
     before: asyncio.Event
     written: asyncio.Event
 
+    @property
+    def mark(self) -> Mark:
+        last = self.conversions[-1]
+        return from_us(last.facts.occurred_at_us), last.conversion_id
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """To write. Of a conversion that was in two batches, as its moment was moved, the later sees the earlier."""
+        await self.before.wait()
+        yield
+        self.written.set()
+
 
 class _Progress:
-    """Of a turn of some batches, which lanes take one by one and write in the order in which they took them."""
+    """Of some batches, which lanes take one by one and write in the order in which they took them."""
 
     def __init__(self, mark: Mark, batches: int) -> None:
         self.done = 0
+        self.at_end = False
         self._mark = mark
         self._left = batches
         self._taking = asyncio.Lock()
@@ -159,47 +173,15 @@ class _Progress:
         self._written.set()
 
     async def take(self, session: RecomputationSession, recomputation: Recomputation, limit: int) -> _Batch | None:
-        """The last of all is empty. None: the turn is over."""
+        """None: there is no further one, or they were enough."""
         async with self._taking:
-            if not self._left:
+            if self.at_end or not self._left:
                 return None
             conversions = await session.batch(recomputation, self._mark, limit)
-            self._left = self._left - 1 if conversions else 0
-            if conversions:
-                self._mark = _mark(conversions[-1])
+            if not conversions:
+                self.at_end = True
+                return None
             batch = _Batch(conversions, self._written, asyncio.Event())
-            self._written = batch.written
+            self._left -= 1
+            self._mark, self._written = batch.mark, batch.written
             return batch
-
-
-def _mark(conversion: StoredConversion) -> Mark:
-    return from_us(conversion.facts.occurred_at_us), conversion.conversion_id
-
-
-def _differences(judged: Judged, before: _Parts) -> Iterator[Difference]:
-    """By influencer; credit that only moved between clicks of one influencer is none."""
-    conversion, after = judged.conversion, _parts(judged.valuation.credits)
-    if after == before:
-        return
-    for whose in {**before, **after}:
-        was, now = before.get(whose, _NOTHING), after.get(whose, _NOTHING)
-        if was != now:
-            yield Difference(conversion.conversion_id, *whose, conversion.currency, was, now)
-
-
-def _parts(credits_: Iterable[Credit]) -> _Parts:
-    parts: _Parts = {}
-    for credit in credits_:
-        whose = (credit.via.value, credit.influencer_id)
-        units, net, commission = parts.get(whose, _NOTHING)
-        parts[whose] = Part(units + credit.weight_units, net + credit.net_minor, commission + credit.commission)
-    return parts
-
-
-def _sums(rows: Iterable[Row]) -> dict[ConversionId, _Parts]:
-    sums: dict[ConversionId, _Parts] = {}
-    for conversion_id, via, influencer_id, *amounts in rows:
-        part = Part(*amounts)
-        if part != _NOTHING:
-            sums.setdefault(conversion_id, {})[via, influencer_id] = part
-    return sums

@@ -1,6 +1,6 @@
 """Who earned a conversion: pure, from the facts and the rule, with the reason for everything that was not chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
@@ -71,7 +71,8 @@ class ClickState(StrEnum):
 _NOTHING, _ALL = Fraction(0), Fraction(1)
 
 
-# Named tuples, where hundreds of thousands are made: a frozen dataclass takes several times as long.
+# Named tuples, where hundreds of thousands are made: a frozen dataclass takes several times as long. Most are made by
+# `tuple.__new__`, as their own constructor is a Python function.
 class Touch(NamedTuple):
     """A candidate: a click, whoever made it. `stored` is False while only its signed id is known.
 
@@ -192,38 +193,39 @@ def attribute(
 def _judge_touches(
     conversion: ConversionFacts, candidates: Sequence[Touch], judgement: Judgement
 ) -> list[JudgedTouch]:
-    occurred_at_us, rule = conversion.occurred_at_us, judgement.rule
-    barred = [_bar(touch, occurred_at_us, judgement) for touch in candidates]
-    path = [touch for touch, bar in zip(candidates, barred, strict=True) if bar is None]
-    ages_us = [occurred_at_us - touch.clicked_at_us for touch in path]
-    given = weights(rule.model, ages_us, rule.parameters) if path else ()
-    if len(path) == len(candidates):
-        return [*map(_weighted, path, given)]
-    rest = iter(given)
-    return [
-        JudgedTouch(touch, bar) if bar is not None else _weighted(touch, next(rest))
-        for touch, bar in zip(candidates, barred, strict=True)
-    ]
+    rule, window_us = judgement.rule, judgement.window_us(None)
+    campaigns_us: Mapping[CampaignId | None, int] = judgement.campaign_windows_us  # type: ignore[assignment]
+    barred: list[Verdict | None] = []
+    path_us: list[int] = []
+    for touch in candidates:
+        age_us = conversion.occurred_at_us - touch.clicked_at_us
+        own_us = campaigns_us.get(touch.campaign_id, window_us)
+        bar = _bar(touch, age_us, own_us, rule.min_click_to_conversion_us)
+        barred.append(bar)
+        if bar is None:
+            path_us.append(age_us)
+    given = iter(weights(rule.model, path_us, rule.parameters) if path_us else ())
+    judged: list[JudgedTouch] = []
+    for i, touch in enumerate(candidates):
+        found = barred[i]
+        judged.append(_weighted(touch, next(given)) if found is None else JudgedTouch(touch, found))
+    return judged
 
 
-def _bar(touch: Touch, occurred_at_us: int, judgement: Judgement) -> Verdict | None:
+def _bar(touch: Touch, age_us: int, window_us: int, least_us: int) -> Verdict | None:
     """What keeps a candidate out of the path."""
-    age_us = occurred_at_us - touch.clicked_at_us
     if touch.is_bot:
         return Verdict.BOT
     if age_us < 0:
         return Verdict.AFTER_CONVERSION
-    window_us = judgement.window_us(touch.campaign_id)
     # A window of zero means never, not "within the same microsecond".
     if age_us > window_us or window_us == 0:
         return Verdict.OUTSIDE_WINDOW
-    if age_us < judgement.rule.min_click_to_conversion_us:
-        return Verdict.TOO_CLOSE
-    return None
+    return Verdict.TOO_CLOSE if age_us < least_us else None
 
 
 def _weighted(touch: Touch, weight: Fraction) -> JudgedTouch:
-    return JudgedTouch(touch, Verdict.CREDITED if weight else Verdict.NOT_CREDITED, weight)
+    return tuple.__new__(JudgedTouch, (touch, Verdict.CREDITED if weight else Verdict.NOT_CREDITED, weight))
 
 
 def _uncredited(judged: JudgedTouch) -> JudgedTouch:
@@ -309,11 +311,11 @@ def _credits(conversion: ConversionFacts, credited: Sequence[JudgedTouch]) -> li
 def _credit(origin: JudgedTouch | JudgedCode | None, units: int, gross: int, net: int, discount: int) -> Credit:
     if isinstance(origin, JudgedTouch):
         touch = origin.touch
-        return Credit(
+        return tuple.__new__(Credit, (
             Via.CLICK, units, gross, net, discount,
             touch.influencer_id, touch.campaign_id, touch.channel, touch.post_id, touch.link_id, touch.click_id,
-            touch.country, touch.device,
-        )  # fmt: skip
+            touch.country, touch.device, None, 0, "", None, 0, 0, 0, 0, 0,
+        ))  # fmt: skip
     if origin is not None and origin.code is not None:
         code = origin.code
         return Credit(Via.CODE, units, gross, net, discount, code.influencer_id, code.campaign_id, code=code.text)

@@ -61,14 +61,16 @@ def value(facts: ConversionFacts, terms: ConversionTerms, attribution: Attributi
     """A cancelled conversion counts nowhere and is worth nothing."""
     plans = _plans(facts, terms, attribution.credits, books)
     if terms.cancelled:
-        return Valuation(tuple(_valued(credit, facts, terms, counts=False) for credit in attribution.credits), plans)
+        worthless = [_valued(credit, facts, terms, counts=False) for credit in attribution.credits]
+        return Valuation(tuple(worthless), plans)
     try:
         rate = _rate(facts, terms, books)
-        payable = [_in_currency(plan, facts, terms, books) for plan in plans]
+        payable = [_in_currency(plan, facts, terms, books) for plan in plans] if any(plans) else []
     except MissingRateError as missing:
-        return Valuation(tuple(_valued(credit, facts, terms) for credit in attribution.credits), plans, None, missing)
-    credits_ = [_valued(credit, facts, terms, *amounts) for credit, *amounts in _exchanged(facts, attribution, rate)]
-    return Valuation(tuple(_paid(credits_, attribution, payable, facts)), plans, rate)
+        worthless = [_valued(credit, facts, terms) for credit in attribution.credits]
+        return Valuation(tuple(worthless), plans, None, missing)
+    credits_ = _exchanged(facts, terms, attribution, rate)
+    return Valuation(tuple(_paid(credits_, attribution, payable, facts) if payable else credits_), plans, rate)
 
 
 def _valued(
@@ -82,10 +84,11 @@ def _valued(
     counts: bool = True,
 ) -> Credit:
     # Not `_replace`, which takes several times as long.
-    return Credit(
-        *credit[:14], facts.occurred_at_us, terms.type, terms.new_customer, credit.weight_units if counts else 0,
-        gross, net, discount,
+    worth = (
+        facts.occurred_at_us, terms.type, terms.new_customer, credit.weight_units if counts else 0,
+        gross, net, discount, 0,
     )  # fmt: skip
+    return tuple.__new__(Credit, credit[:14] + worth)
 
 
 def _plans(
@@ -121,14 +124,15 @@ def _in_currency(
 
 
 def _exchanged(
-    facts: ConversionFacts, attribution: Attribution, rate: Fraction | None
-) -> list[tuple[Credit, int, int, int]]:
-    """Each credit's gross, net and discount: the whole is exchanged, then split, so that the parts add up."""
+    facts: ConversionFacts, terms: ConversionTerms, attribution: Attribution, rate: Fraction | None
+) -> list[Credit]:
+    """The whole is exchanged, then split, so that the parts add up."""
     credits_ = attribution.credits
     if rate is None:
-        return [(credit, credit.gross_minor, credit.net_minor, credit.discount_minor) for credit in credits_]
+        return [_valued(c, facts, terms, c.gross_minor, c.net_minor, c.discount_minor) for c in credits_]
     wholes = [half_up(minor * rate) for minor in (facts.gross_minor, facts.net_minor, facts.discount_minor)]
-    return list(zip(credits_, *split_each(wholes, attribution.weights), strict=True))
+    gross, net, discount = split_each(wholes, attribution.weights)
+    return [_valued(credit, facts, terms, gross[i], net[i], discount[i]) for i, credit in enumerate(credits_)]
 
 
 def _paid(
@@ -137,8 +141,6 @@ def _paid(
     plans: Sequence[CommissionPlan | None],
     facts: ConversionFacts,
 ) -> Sequence[Credit]:
-    if not any(plans):
-        return credits_
     parts = [
         Part(credit.influencer_id, weight, credit.net_value, plan)
         for credit, weight, plan in zip(credits_, attribution.weights, plans, strict=True)

@@ -23,7 +23,7 @@ from attribution.adapters.redis import open_redis
 from attribution.adapters.rollups import Rollups
 from attribution.adapters.visitor_sketches import VisitorSketches
 from attribution.conversions.attributor import Attributor, AttributorPolicy
-from attribution.conversions.recomputer import Recomputer, RecomputerPolicy
+from attribution.conversions.recomputer import CONNECTIONS, Recomputer, RecomputerPolicy
 from attribution.errors import UnavailableError
 from attribution.ingest.consumer import ConsumePolicy, Consumer, DeadLetterLimit
 from attribution.ingest.roller import Roller, RollerPolicy
@@ -78,7 +78,10 @@ async def run_consumer(settings: Settings) -> None:
         turn = asyncio.Lock()
         attributor = Attributor(CreditTable(database), _attributor_policy(settings), turn=turn)
         await stack.enter_async_context(background(attributor.run(), "attribute"))
-        recomputer = Recomputer(RecomputationTable(database), _RECOMPUTER_POLICY, turn=turn)
+        # Of its own: one that takes hours leaves clicks and orders theirs.
+        recomputing = Database(settings, size=CONNECTIONS, timeout_s=_STATEMENT_TIMEOUT_S)
+        stack.push_async_callback(recomputing.close)
+        recomputer = Recomputer(RecomputationTable(recomputing), _RECOMPUTER_POLICY, turn=turn)
         await stack.enter_async_context(background(recomputer.run(), "recompute"))
         partitions = _partitions(settings, table, stack)
         roller = Roller(

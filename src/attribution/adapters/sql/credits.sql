@@ -1,4 +1,5 @@
--- Keys come as two arrays in text: a driver encodes the elements of an array one by one.
+-- Keys come as two arrays in text: a driver encodes the elements of an array one by one. Ids of clicks are given as
+-- bytes: a driver makes an object of each UUID.
 
 -- name: lead
 -- One attributor works at a time; the others stand by.
@@ -109,7 +110,7 @@ ORDER BY v.code_id, v.code_version_id;
 
 -- name: named_clicks
 -- The click that each of these conversions names: as its row says, or, while that is not here, as its link says.
-SELECT conversion_id, c.click_id, l.link_id,
+SELECT conversion_id, uuid_send(c.click_id), l.link_id,
        CASE WHEN k.click_id IS NULL THEN l.influencer_id ELSE k.influencer_id END AS influencer_id,
        CASE WHEN k.click_id IS NULL THEN l.campaign_id ELSE k.campaign_id END AS campaign_id,
        CASE WHEN k.click_id IS NULL THEN l.post_id ELSE k.post_id END AS post_id,
@@ -131,16 +132,17 @@ LEFT JOIN LATERAL (
 -- conversions at once; $4: also that of the click a conversion names, which no attributor may have seen yet. A click's
 -- moment is in its id.
 WITH wanted AS MATERIALIZED (
-    SELECT program_id, conversion_id, c.customer_id, c.occurred_at, c.visitor_id, c.click_id
+    SELECT program_id, conversion_id, c.customer_id, c.occurred_at, c.visitor_id, c.click_id,
+           c.occurred_at - $3::interval AS since, clicked_at(c.click_id) AS named_at
     FROM unnest($1::text::bigint[], $2::text::bigint[]) AS w (program_id, conversion_id)
     JOIN conversions c USING (program_id, conversion_id)
 ), named AS (
-    SELECT program_id, conversion_id, occurred_at, visitor_id FROM wanted WHERE visitor_id IS NOT NULL
+    SELECT program_id, conversion_id, occurred_at, since, visitor_id FROM wanted WHERE visitor_id IS NOT NULL
     UNION
-    SELECT program_id, conversion_id, w.occurred_at, v.visitor_id
+    SELECT program_id, conversion_id, w.occurred_at, w.since, v.visitor_id
     FROM wanted w JOIN conversion_visitors v USING (program_id, conversion_id)
     UNION
-    SELECT w.program_id, w.conversion_id, w.occurred_at, v.visitor_id
+    SELECT w.program_id, w.conversion_id, w.occurred_at, w.since, v.visitor_id
     FROM wanted w
     JOIN conversions o ON o.program_id = w.program_id AND o.customer_id = w.customer_id
       AND o.occurred_at <= w.occurred_at AND o.conversion_id <> w.conversion_id
@@ -152,31 +154,31 @@ WITH wanted AS MATERIALIZED (
         WHERE v.program_id = o.program_id AND v.conversion_id = o.conversion_id
     ) v
     UNION
-    SELECT w.program_id, w.conversion_id, w.occurred_at, k.visitor_id
+    SELECT w.program_id, w.conversion_id, w.occurred_at, w.since, k.visitor_id
     FROM wanted w
     CROSS JOIN LATERAL (
         SELECT visitor_id
         FROM clicks
-        WHERE program_id = w.program_id AND clicked_at = clicked_at(w.click_id) AND click_id = w.click_id
+        WHERE program_id = w.program_id AND clicked_at = w.named_at AND click_id = w.click_id
         OFFSET 0
     ) k
     WHERE $4 AND k.visitor_id IS NOT NULL
 )
-SELECT n.conversion_id, k.click_id, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot,
+SELECT n.conversion_id, uuid_send(k.click_id), k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot,
        k.country, k.device
 FROM named n
 CROSS JOIN LATERAL (
     SELECT *
     FROM clicks k
     WHERE k.program_id = n.program_id AND k.visitor_id = n.visitor_id
-      AND k.clicked_at BETWEEN n.occurred_at - $3::interval AND n.occurred_at
+      AND k.clicked_at BETWEEN n.since AND n.occurred_at
     OFFSET 0  -- Else the planner may look up the visitor alone, over all time, and filter afterwards.
 ) k;
 
 -- name: older_clicks
 -- What tells why there is no credit: of each visitor the newest touch, and the newest bot, before `since`. $4: as of
 -- `touches`.
-SELECT w.conversion_id, k.click_id, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot,
+SELECT w.conversion_id, uuid_send(k.click_id), k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot,
        k.country, k.device
 FROM unnest($1::text::bigint[], $2::text::bigint[], $3::timestamptz[]) AS w (program_id, conversion_id, since)
 JOIN conversions c USING (program_id, conversion_id)
@@ -199,7 +201,7 @@ CROSS JOIN LATERAL (
 
 -- name: all_clicks
 -- For an explanation: every click of the visitors, whatever its age; the newest `$6`, and how many there are.
-SELECT k.click_id, k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot, k.country,
+SELECT uuid_send(k.click_id), k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot, k.country,
        k.device, count(*) OVER () AS candidates
 FROM (SELECT $1::bigint AS program_id, $2::bigint AS conversion_id, $3::text AS customer_id, $4::timestamptz AS occurred_at) w
 CROSS JOIN LATERAL visitors_named(w.program_id, w.conversion_id, w.customer_id, w.occurred_at) AS visitors (visitor_id)

@@ -29,10 +29,11 @@ UPDATE recomputations SET status = 'cancelled', finished_at = now()
 WHERE program_id = $1 AND recomputation_id = $2 AND status IN ('queued', 'running')
 
 -- name: lead
--- One recomputation goes on at a time; it alone waits for its turn among the writers of credits.
+-- One recomputation goes on at a time.
 SELECT pg_try_advisory_lock(hashtext('attribution.recomputations'));
 
 -- name: await_turn
+-- The one that recomputes alone waits for it; attributors only try.
 SELECT pg_advisory_lock(hashtext('attribution.credits'));
 
 -- name: waiting
@@ -47,18 +48,17 @@ LIMIT 1;
 
 -- name: hold
 -- Until the batch is committed nobody cancels it.
-SELECT FROM recomputations
+SELECT status FROM recomputations
 WHERE program_id = $1 AND recomputation_id = $2 AND status IN ('queued', 'running')
 FOR UPDATE;
 
 -- name: begin
--- Once.
 UPDATE recomputations r
 SET status = 'running', started_at = now(), total = (
     SELECT count(*) FROM conversions c
     WHERE c.program_id = r.program_id AND c.occurred_at >= r.start_at AND c.occurred_at < r.end_at
 )
-WHERE program_id = $1 AND recomputation_id = $2 AND status = 'queued';
+WHERE program_id = $1 AND recomputation_id = $2;
 
 -- name: batch
 -- The next $5 from moment $2 to before $3, after conversion $4 of that first moment. Where the shop does not say whether
@@ -110,8 +110,8 @@ WHERE program_id = $1 AND recomputation_id = $2;
 
 -- name: finish
 -- Conversions may have come or gone meanwhile.
-UPDATE recomputations SET status = 'done', total = done, finished_at = now()
-WHERE program_id = $1 AND recomputation_id = $2;
+UPDATE recomputations SET status = 'done', total = done, started_at = coalesce(started_at, now()), finished_at = now()
+WHERE program_id = $1 AND recomputation_id = $2 AND status IN ('queued', 'running');
 
 -- name: fail
 UPDATE recomputations SET status = 'failed', error = $3, finished_at = now()
