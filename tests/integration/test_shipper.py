@@ -1,10 +1,12 @@
 """From the journal to the stream, and what may be deleted: real Valkey and Postgres."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
@@ -21,6 +23,7 @@ from tests.support.waiting import eventually
 
 from attribution import metrics
 from attribution.adapters.click_stream import StreamWriter, stream_key
+from attribution.adapters.journal_progress import JournalProgress
 from attribution.adoption import Adopter
 from attribution.domain.clicks import Click, unpack_click
 from attribution.embedded.valkey import EmbeddedValkey
@@ -143,11 +146,12 @@ async def test_a_disk_too_full_for_the_mark_stops_no_shipment(
 
 
 def test_a_mark_says_what_was_written_last(tmp_path: Path) -> None:
-    mark = Mark(tmp_path / "shipped")
+    mark = Mark(tmp_path / "shipped", uuid4())
     assert mark.read() is None
     mark.write(Position(10, 123456), "a" * 73)
     mark.write(Position(11, 5), "b")
     assert mark.read() == (Position(11, 5), "b")
+    assert Mark(tmp_path / "shipped", uuid4()).read() is None
 
 
 async def test_what_was_shipped_before_a_crash_and_not_marked_is_shipped_again(
@@ -349,6 +353,42 @@ async def test_a_finished_journal_waits_for_its_next_name(pipeline: Pipeline) ->
         await eventually(finishing.done)
     assert directory.segments() == []
     assert (directory.path / "id").read_text() != str(directory.journal_id)
+
+
+async def test_a_journal_whose_id_was_renewed_before_its_end_is_sent_again(pipeline: Pipeline) -> None:
+    """Whoever finished it was killed before it deleted the segment: nothing is committed under the new id."""
+    directory = pipeline.directory()
+    journal, clicks = pipeline.journal(directory), make_clicks(2)
+    append(journal, clicks)
+    async with pipeline.consuming():
+        await pipeline.shipper(journal).drain()
+        await eventually(lambda: _stored_is(pipeline, clicks))
+        directory.renew_id()
+        directory.release()
+        left = pipeline.directory()
+        await asyncio.wait_for(pipeline.finish(left), timeout=20)
+    assert left.segments() == []
+    assert await pipeline.stored() == ids(clicks)
+
+
+async def test_an_end_of_which_the_answer_is_lost_is_an_end(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut from Postgres after it forgot the journal's progress: nothing says any more that all is committed."""
+    directory = pipeline.directory()
+    append(pipeline.journal(directory), make_clicks(2))
+    forget, cuts = JournalProgress.forget, iter([True])
+
+    async def cut_short(progress: JournalProgress, journal_id: UUID, segments: list[int]) -> None:
+        await forget(progress, journal_id, segments)
+        if next(cuts, False):
+            raise UnavailableError("the connection was closed in the middle of operation")
+
+    monkeypatch.setattr(JournalProgress, "forget", cut_short)
+    async with pipeline.consuming():
+        await asyncio.wait_for(pipeline.finish(directory), timeout=20)
+    assert directory.segments() == []
+    assert await pipeline.committed(directory.journal_id) == {}
 
 
 async def test_a_living_process_s_journal_is_left_alone(pipeline: Pipeline) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import structlog
 
@@ -21,7 +22,7 @@ from attribution.errors import StreamUnavailableError, UnavailableError
 from attribution.journal import Batch, JournalDirectory, JournalReader, Position
 
 _log = structlog.get_logger(__name__)
-_MARK = re.compile(rb"(\d+) (\d+) (\w+) *\n")
+_MARK = re.compile(rb"(\d+) (\d+) (\w+) ([0-9a-f]{32}) *\n")
 _BATCHES_A_TRIP = 8
 _ROOM_CHECK_S = 0.25
 _BEGINNING = Position(0, 0)
@@ -39,19 +40,23 @@ class ShipPolicy:
 
 
 class Mark:
-    """Where the shipper is, and in which incarnation of the stream server; lost or torn, it is only slower."""
+    """Where a journal's shipper is, and in which incarnation of the stream server; without it, it is slower."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, journal_id: UUID) -> None:
         self._path = path
+        self._journal = journal_id.hex
 
     def read(self) -> tuple[Position, str] | None:
+        """None also if a journal of another id left it: what was sent as that one is not committed as this one."""
         match = _MARK.fullmatch(self._path.read_bytes()) if self._path.exists() else None
-        return (Position(int(match[1]), int(match[2])), match[3].decode()) if match else None
+        if match is None or match[4].decode() != self._journal:
+            return None
+        return Position(int(match[1]), int(match[2])), match[3].decode()
 
     def write(self, position: Position, incarnation: str) -> None:
         # In place and padded: the mark is written many times a second. A full disk may refuse the first one.
         with suppress(OSError), self._path.open("r+" if self._path.exists() else "w") as file:
-            file.write(f"{position.segment} {position.offset} {incarnation}".ljust(120) + "\n")
+            file.write(f"{position.segment} {position.offset} {incarnation} {self._journal}".ljust(160) + "\n")
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -74,7 +79,7 @@ class Shipper:
         self._progress = progress
         self._policy = policy
         self._reader = JournalReader(directory, policy.batch_clicks)
-        self._mark = Mark(directory.path / "shipped")
+        self._mark = Mark(directory.path / "shipped", directory.journal_id)
         self._incarnation = _UNKNOWN
         self._reported = False
         self._position = _BEGINNING
@@ -94,8 +99,14 @@ class Shipper:
 
     async def finish(self, report: Callable[[], Awaitable[None]]) -> None:
         """For the journal of a dead process: until all of it is committed, reported and deleted, or cancelled."""
-        while not await self._finished(report):
+        while not await self._is_committed():
             await self._attempt()
+        journal_id, segment = self._directory.journal_id, self._end().segment
+        # Both under this id, and while the segment is here: after a crash between, its next owner does it again.
+        await self._until_done(report)
+        await self._until_done(lambda: self._stream.retire(journal_id))
+        await self._until_done(self._delete)
+        await self._until_done(lambda: self._progress.forget(journal_id, [segment]))
 
     def unshipped_bytes(self) -> int:
         """What waits on disk for the stream."""
@@ -103,25 +114,30 @@ class Shipper:
         sizes = {later: self._directory.size(later) for later in self._directory.segments() if later >= segment}
         return sum(sizes.values()) - (offset if segment in sizes else 0)
 
-    async def _finished(self, report: Callable[[], Awaitable[None]]) -> bool:
-        end, journal_id = self._end(), self._directory.journal_id
+    async def _is_committed(self) -> bool:
+        end = self._end()
         if self._directory.segments() != [end.segment]:
             return False
         try:
-            if (await self._progress.committed(journal_id)).get(end.segment, 0) < end.offset:
-                return False
-            # Under this id, which is forgotten below.
-            await report()
-            # Before the last segment goes: else a crash between would leave a report that nobody renews.
-            await self._stream.retire(journal_id)
-            # Its next owner begins at segment 1, so under another id, lest these bytes be taken for those.
-            self._directory.renew_id()
-            await self._progress.forget(journal_id, [end.segment])
-        except (UnavailableError, OSError):
+            committed = await self._progress.committed(self._directory.journal_id)
+        except UnavailableError:
             return False
+        return committed.get(end.segment, 0) >= end.offset
+
+    async def _delete(self) -> None:
+        # The next owner begins at segment 1, so under another id, lest those bytes be taken for these. If a crash
+        # leaves these to it, they are sent again as its own, and known by the ids of their clicks.
+        self._directory.renew_id()
         self._mark.remove()
-        self._directory.remove(end.segment)
-        return True
+        self._directory.remove(self._end().segment)
+
+    async def _until_done(self, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await step()
+            except (UnavailableError, OSError) as error:
+                self._interrupted(error)
+            await asyncio.sleep(self._policy.retry_s)
 
     def close(self) -> None:
         self._reader.close()
@@ -131,10 +147,13 @@ class Shipper:
             await self._cycle()
             await asyncio.sleep(self._policy.interval_s)
         except UnavailableError as error:
-            metrics.SHIP_ERRORS.inc()
-            _log.warning("shipping_interrupted", journal=self._directory.path.name, error=str(error))
+            self._interrupted(error)
             self._incarnation = _UNKNOWN
             await asyncio.sleep(self._policy.retry_s)
+
+    def _interrupted(self, error: Exception) -> None:
+        metrics.SHIP_ERRORS.inc()
+        _log.warning("shipping_interrupted", journal=self._directory.path.name, error=str(error))
 
     async def _cycle(self) -> None:
         if self._incarnation == _UNKNOWN:
