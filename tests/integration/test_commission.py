@@ -1,5 +1,6 @@
 """Commission follows credits; money is exchanged at the rate of the conversion's day."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from alembic import command
 from tests.integration.test_credit_entries import _refund, arrive, land, make_rule
 from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
 from tests.integration.test_stats import ask
@@ -15,10 +17,14 @@ from tests.support.facts import Plan, store_plans
 from tests.support.reference import Version, World
 from tests.support.worlds import HOUR, START, found_program
 
+from attribution.adapters.audit_table import AuditTable
 from attribution.adapters.fx_rate_table import FxRateTable
 from attribution.adapters.postgres import Database
+from attribution.conversions.audit import AuditPeriod, audit_credits
 from attribution.domain.conversions import ConversionMessage, ConversionStatus
 from attribution.domain.ids import ProgramId
+from attribution.domain.models import Model
+from attribution.entrypoints.migrate import configured, migrate
 from attribution.errors import MissingRateError
 from attribution.settings import Settings
 
@@ -157,6 +163,73 @@ async def test_without_a_rate_there_is_credit_and_no_value_until_it_is_posted(se
         await rate(service, "USD", figure)
         await service.settle()
         assert (await ask(service.database, metrics=("revenue",)))["totals"] == {"revenue": "9.00"}
+
+
+async def test_without_the_rate_of_a_flat_amount_the_commission_alone_is_not_known(service: Service) -> None:
+    """Of a home and of a foreign order: what else is asked is answered, and the rate when posted pays."""
+    await plan(service, Plan(FIRST, flat=500, currency="GBP"))
+    await rate(service, "USD", "0.5")
+    await land(service, ANNA)
+    await credited(service, sale("home", 5, visitor_id="v1", gross_minor=1_000))
+    explained = await credited(service, sale("away", 6, visitor_id="v1", gross_minor=1_000, currency="USD"))
+    assert (explained["value"]["net"], explained["value"]["commission"]) == ("5.00", None)
+    assert explained["value"]["missing_rate"]["base"] == "GBP"
+    assert [paid["commission"] for paid in explained["commissions"]] == [None]
+    known = ("orders", "gross_revenue", "refunds", "revenue", "discount", "aov")
+    before = (await ask(service.database, metrics=known))["totals"]
+    assert (before["revenue"], before["aov"]) == ("15.00", "7.50000")
+    for metric in ("commission", "cost", "epc", "cpc", "cpa", "roas", "roi"):
+        with pytest.raises(MissingRateError, match="GBP to EUR for 2026-03-20"):
+            await ask(service.database, metrics=("revenue", metric))
+    audit = await audit_credits(AuditTable(service.database), ProgramId(PROGRAM), AuditPeriod())
+    assert (audit["waiting"], audit["problems"]) == (0, {})
+    await rate(service, "GBP", "1.2")
+    await service.settle()
+    after = (await ask(service.database, metrics=(*known, "commission")))["totals"]
+    assert after == before | {"commission": "12.00"}
+
+
+async def test_a_lead_without_value_lacks_only_its_commission(service: Service) -> None:
+    """Though its own currency is the one without a rate: nothing is nothing in any currency."""
+    await plan(service, Plan(FIRST, flat=500, currency="GBP"))
+    await land(service, ANNA)
+    await credited(service, sale("A", 5, visitor_id="v1", gross_minor=0, currency="GBP"))
+    assert (await ask(service.database, metrics=("revenue",)))["totals"] == {"revenue": "0.00"}
+    with pytest.raises(MissingRateError, match="GBP to EUR"):
+        await ask(service.database, metrics=("commission",))
+
+
+async def test_another_model_needs_the_rates_of_those_whom_it_credits(service: Service) -> None:
+    """Bella alone is paid in pounds, and has credit by the last touch only."""
+    await plan(service, Plan(FIRST, flat=500, currency="GBP", influencer=2))
+    await land(service, ANNA, BELLA)
+    await credited(service, sale("A", 5, visitor_id="v1", gross_minor=1_000))
+    for model in (None, Model.LAST_TOUCH):
+        assert (await ask(service.database, metrics=("revenue",), model=model))["totals"] == {"revenue": "10.00"}
+        with pytest.raises(MissingRateError, match="GBP to EUR"):
+            await ask(service.database, metrics=("commission",), model=model)
+    first = await ask(service.database, metrics=("commission",), model=Model.FIRST_TOUCH)
+    assert first["totals"] == {"commission": "0.00"}
+
+
+async def test_what_a_missing_plan_rate_left_without_value_is_judged_again_by_the_upgrade(
+    service: Service, database_url: str
+) -> None:
+    """Until then money is refused as it was, never 0."""
+    await plan(service, Plan(FIRST, flat=500, currency="GBP"))
+    await land(service, ANNA)
+    await credited(service, sale("A", 5, visitor_id="v1", gross_minor=1_000))
+    settings = Settings(database_url=database_url)
+    await asyncio.to_thread(command.downgrade, configured(settings), "0024")
+    async with service.database.connection() as connection:
+        await connection.execute("UPDATE attributions SET rate_numerator = NULL, rate_denominator = NULL")
+        await connection.execute("UPDATE credit_entries SET gross_value = 0, net_value = 0")
+    await asyncio.to_thread(migrate, settings)
+    with pytest.raises(MissingRateError, match="GBP to EUR"):
+        await ask(service.database, metrics=("revenue",))
+    await service.settle()
+    async with service.database.connection() as connection:
+        assert await connection.fetchval("SELECT sum(net_value) FROM credit_entries") == 1_000
 
 
 async def test_an_earlier_purchase_that_arrives_late_makes_the_later_one_a_returning_customers(

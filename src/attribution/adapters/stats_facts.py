@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from attribution.domain.measures import By
+from attribution.domain.measures import By, Sum
 from attribution.domain.periods import Cover, Span, cover, first_day_from
 
 from .credit_rollups import CreditRollup, credit_rollup_for
@@ -99,7 +99,9 @@ class FactsComposer(Composer):
     def _missing_rate(self) -> str:
         asked = self.question
         return SQL["missing_rate"].format(
+            attributions="judged_attributions" if asked.is_judged_again else "attributions",
             entries=self._entries(),
+            worth="" if Sum.COMMISSION in asked.sums else f" {SQL['missing_worth']}",
             at=SQL["at_touch" if asked.by is By.CLICK else "at_conversion"],
             program=self.value(asked.program_id, "bigint"),
             start=self.value(asked.start, "timestamptz"),

@@ -56,7 +56,10 @@ class MissingRate(BaseModel):
 
 
 class Value(BaseModel):
-    """In the programme's currency, at the rate of the conversion's day; all null while that is missing."""
+    """In the programme's currency, at the rate of the conversion's day; all null while that is missing.
+
+    `commission` alone is null while only the rate of a plan's currency is.
+    """
 
     currency: str
     gross: str | None

@@ -191,7 +191,7 @@ class ConversionReader:
             "more_touches": explanation.more_touches,
             "codes": [_code(explanation, judged) for judged in attribution.codes],
             "credits": _by_influencer(attribution.credits, conversion.currency),
-            "value": _value(explanation.valuation.credits, program.currency, explanation.valuation.missing),
+            "value": _value(explanation.valuation, program.currency),
             "commissions": _commissions(explanation.valuation, program.currency),
             "recorded": {
                 "status": record.status.value if record.status else None,
@@ -329,7 +329,7 @@ def _recorded(credits_: Sequence[Credit], currency: str, program_currency: str) 
             paid[credit.influencer_id] = paid.get(credit.influencer_id, 0) + credit.commission
     return {
         "credits": _by_influencer(credits_, currency),
-        "value": _value(credits_, program_currency),
+        "value": _value(Valuation(tuple(credits_), ()), program_currency),
         "commissions": [
             {
                 **dict.fromkeys(("plan_id", "percent", "flat", "flat_currency")),
@@ -342,19 +342,25 @@ def _recorded(credits_: Sequence[Credit], currency: str, program_currency: str) 
     }
 
 
-def _value(credits_: Sequence[Credit], currency: str, missing: MissingRateError | None = None) -> Mapping[str, Any]:
-    """What the conversion is worth in the programme's currency; not known while a rate is missing."""
-    sums = {
+def _value(valuation: Valuation, currency: str) -> Mapping[str, Any]:
+    """What the conversion is worth in the programme's currency; not known while its rate is missing."""
+    credits_, missing = valuation.credits, valuation.missing
+    worth = {
         "gross": sum(credit.gross_value for credit in credits_),
         "net": sum(credit.net_value for credit in credits_),
         "discount": sum(credit.discount_value for credit in credits_),
-        "commission": sum(credit.commission for credit in credits_),
     }
+    commission = sum(credit.commission for credit in credits_)
     return {
         "currency": currency,
-        **{name: from_minor(minors, currency) if missing is None else None for name, minors in sums.items()},
+        **{name: _unless(minor, currency, valuation.worth_missing) for name, minor in worth.items()},
+        "commission": _unless(commission, currency, missing),
         "missing_rate": missing and {"date": missing.day, "base": missing.base, "quote": missing.quote},
     }
+
+
+def _unless(minor: int, currency: str, missing: MissingRateError | None) -> str | None:
+    return from_minor(minor, currency) if missing is None else None
 
 
 def _commissions(valuation: Valuation, currency: str) -> list[Mapping[str, Any]]:
@@ -366,7 +372,7 @@ def _commissions(valuation: Valuation, currency: str) -> list[Mapping[str, Any]]
             "percent": None if plan.rate is None else _decimal(plan.rate * 100),
             "flat": None if plan.flat_minor is None else from_minor(plan.flat_minor, plan.currency or currency),
             "flat_currency": plan.currency,
-            "commission": from_minor(commission, currency) if valuation.missing is None else None,
+            "commission": _unless(commission, currency, valuation.missing),
         }
         for (influencer_id, plan), commission in valuation.commissions().items()
     ]

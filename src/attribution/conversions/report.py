@@ -130,8 +130,8 @@ async def _nets(
     valuations = await value_all(facts, [c for c, _ in foreign], [judged for _, judged in foreign]) if foreign else []
     exchanged = {}
     for (conversion, _), valuation in zip(foreign, valuations, strict=True):
-        if valuation.missing is not None:
-            raise valuation.missing
+        if valuation.worth_missing is not None:
+            raise valuation.worth_missing
         exchanged[conversion.conversion_id] = sum(credit.net_value for credit in valuation.credits)
     return [exchanged.get(c.conversion_id, c.facts.net_minor) for c in conversions]
 

@@ -40,13 +40,19 @@ class ConversionTerms(NamedTuple):
 class Valuation(NamedTuple):
     """`plans`: of each credit. `rate`: minor units for one of the conversion's; None where none was needed.
 
-    `missing`: the rate without which its money has no value: the credits count, at 0.
+    `missing`: the rate without which its money has no value: the credits count, at 0. With a `rate` beside it, 1
+    where none was needed, it is a plan's: the commission alone is not known, and 0.
     """
 
     credits: tuple[Credit, ...]
     plans: tuple[CommissionPlan | None, ...]
     rate: Fraction | None = None
     missing: MissingRateError | None = None
+
+    @property
+    def worth_missing(self) -> MissingRateError | None:
+        """The rate without which not even its revenue is known."""
+        return self.missing if self.rate is None else None
 
     def commissions(self) -> dict[tuple[InfluencerId | None, CommissionPlan], int]:
         """By influencer and plan; whom no plan is for is not paid."""
@@ -65,11 +71,14 @@ def value(facts: ConversionFacts, terms: ConversionTerms, attribution: Attributi
         return Valuation(tuple(worthless), plans)
     try:
         rate = _rate(facts, terms, books)
-        payable = [_in_currency(plan, facts, terms, books) for plan in plans] if any(plans) else []
     except MissingRateError as missing:
         worthless = [_valued(credit, facts, terms) for credit in attribution.credits]
         return Valuation(tuple(worthless), plans, None, missing)
     credits_ = _exchanged(facts, terms, attribution, rate)
+    try:
+        payable = [_in_currency(plan, facts, terms, books) for plan in plans] if any(plans) else []
+    except MissingRateError as missing:
+        return Valuation(tuple(credits_), plans, rate or Fraction(1), missing)
     return Valuation(tuple(_paid(credits_, attribution, payable, facts) if payable else credits_), plans, rate)
 
 

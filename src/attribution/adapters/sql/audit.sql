@@ -45,7 +45,7 @@ WITH waiting AS (
     -- Half up to the minor unit, as domain/fx.py has it: `div` is exact. A zero needs no rate.
     CROSS JOIN LATERAL (
         SELECT CASE
-            WHEN c.status <> 'confirmed' OR a.missing_rate_day IS NOT NULL THEN 0
+            WHEN c.status <> 'confirmed' OR a.missing_rate_day IS NOT NULL AND a.rate_numerator IS NULL THEN 0
             WHEN a.rate_numerator IS NULL THEN 1
             ELSE a.rate_numerator
         END AS numerator, coalesce(a.rate_denominator, 1) AS denominator

@@ -153,14 +153,18 @@ CASE WHEN f.new_customer THEN 'new' WHEN NOT f.new_customer THEN 'returning' END
 -- The first of those without which conversions that count in the period have no value, whatever the filters.
 (
     SELECT true AS is_missing, a.missing_rate_day AS day, a.missing_rate_base::text AS base
-    FROM attributions a
+    FROM {attributions} a
     JOIN {entries} e ON e.program_id = a.program_id AND e.conversion_id = a.conversion_id
-    WHERE a.program_id = {program} AND a.missing_rate_day IS NOT NULL AND {at} >= {start} AND {at} < {stop}
+    WHERE a.program_id = {program} AND a.missing_rate_day IS NOT NULL{worth} AND {at} >= {start} AND {at} < {stop}
     GROUP BY a.conversion_id, a.missing_rate_day, a.missing_rate_base
     HAVING sum(e.counted) > 0
     ORDER BY 2, 3
     LIMIT 1
 )
+
+-- name: missing_worth
+-- With a rate beside it, the missing one is of a plan, and the commission alone is not known.
+AND a.rate_numerator IS NULL
 
 -- name: posts
 LEFT JOIN posts p ON p.program_id = {program} AND p.post_id = f.post_id
