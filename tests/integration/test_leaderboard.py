@@ -282,6 +282,29 @@ async def test_what_cannot_be_asked_is_named(api: Api) -> None:
         assert_problem(response, 422, "query", parameter)
 
 
+@pytest.mark.parametrize("by", ["influencer", "post", "link", "code", "campaign", "channel"])
+async def test_a_metric_that_one_cannot_have_is_refused(api: Api, by: str) -> None:
+    """Its table could only be empty: codes have no clicks, and neither codes nor links have reach."""
+    insights = {
+        "impressions", "reach", "views", "likes", "comments", "shares", "saves", "link_taps", "followers",
+        "engagements", "ctr", "engagement_rate",
+    }  # fmt: skip
+    clicks = {"clicks", "bot_clicks", "unique_visitors", "conversion_rate", "epc", "cpc"}
+    foreign = {"link": insights, "code": insights | clicks}.get(by, set())
+    for metric in METRICS:
+        answer = await api.ask("GET", "/v1/reports/leaderboard", params={"by": by, "metric": metric})
+        if metric in foreign:
+            assert_problem(answer, 422, "query", "metric")
+            [error] = answer.json()["errors"]
+            assert error["msg"].startswith(f"'{metric}' is nothing that a {by} has: choose one of ")
+            assert foreign.isdisjoint(error["msg"].split(": choose one of ")[1].split(", "))
+        else:
+            assert answer.status_code == 200, (metric, answer.text)
+    for metric in Changing if by in ("influencer", "post", "code") else ():
+        answer = await api.ask("GET", "/v1/reports/changes", params={"by": by, "metric": metric})
+        assert answer.status_code == (422 if metric in foreign else 200), (metric, answer.text)
+
+
 async def test_csv_names_its_columns_whether_it_has_rows_or_none(api: Api) -> None:
     asked = {"by": "influencer", "metric": "roi", "format": "csv"}
     answer = await api.ask("GET", "/v1/reports/leaderboard", params=asked)

@@ -1,5 +1,6 @@
 """/v1/reports/leaderboard and /v1/reports/changes."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -11,7 +12,7 @@ from attribution.adapters.stats_table import StatsTable
 from attribution.domain.measures import Dimension
 from attribution.stats.changes import Changes, ChangesQuery, Changing
 from attribution.stats.leaderboard import End, LeaderboardQuery, Leaderboards
-from attribution.stats.metrics import METRICS, sum_names
+from attribution.stats.metrics import METRICS, is_told_by, sum_names
 
 from .auth import ProgramOf
 from .problems import documented
@@ -45,6 +46,13 @@ def _known(metric: str) -> str:
     if metric not in METRICS:
         raise ValueError(f"is none of {', '.join(METRICS)}")
     return metric
+
+
+def _told(by: Ranked | Watched, metric: str, known: Iterable[str]) -> None:
+    """A table that could only be empty is refused."""
+    told = [name for name in known if is_told_by(name, Dimension(by))]
+    if metric not in told:
+        raise invalid("metric", f"{metric!r} is nothing that a {by} has: choose one of {', '.join(told)}")
 
 
 RankableMetric = Annotated[
@@ -103,6 +111,7 @@ async def _leaderboard(
     minimum: Minimum = None,
     limit: Annotated[int, Query(ge=1, le=_LIMIT_MAX)] = 10,
 ) -> LeaderboardQuery:
+    _told(by, metric, METRICS)
     since, until = period(program, start, end, _DEFAULT_PERIOD)
     return LeaderboardQuery(since, until, Dimension(by), metric, order, minimum, limit=limit)
 
@@ -116,6 +125,7 @@ async def _changes(
     minimum: Minimum = None,
     limit: Annotated[int, Query(ge=1, le=_LIMIT_MAX)] = 100,
 ) -> ChangesQuery:
+    _told(by, metric, Changing)
     since, until = period(program, None, end, timedelta(weeks=10))
     return ChangesQuery(_reachable(since, until), Dimension(by), metric, Dimension(grain), minimum, limit)
 

@@ -7,8 +7,9 @@ from enum import Enum
 from functools import reduce
 from typing import Any, Final
 
+from attribution.adapters.stats_sources import CLICKS, SOURCES
 from attribution.adapters.visitor_sketches import STANDARD_ERROR
-from attribution.domain.measures import Sum, Term
+from attribution.domain.measures import Dimension, Sum, Term
 from attribution.domain.money import exponent, from_minor, from_minors
 
 from .columns import Number, as_count, counts, multiplied, plus, ratios
@@ -155,6 +156,17 @@ METRICS: Final[Mapping[str, Metric]] = {
         _COST,
     ),
 }
+
+
+def is_told_by(name: str, dimension: Dimension) -> bool:
+    """Whether facts of this dimension can have the metric: not so where all of a numerator or denominator is 0."""
+    parts = (METRICS[name].numerator, METRICS[name].denominator)
+    return all(any(_is_summed_by(term.sum, dimension) for term in terms) for terms in parts if terms)
+
+
+def _is_summed_by(of: Sum, dimension: Dimension) -> bool:
+    sources = [CLICKS] if of is Sum.UNIQUE_VISITORS else [source for source in SOURCES if of in source.sums]
+    return any(dimension in source.columns for source in sources)
 
 
 _SHOWN_AS: Final[Mapping[Sum, str]] = {
