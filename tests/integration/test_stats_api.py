@@ -53,6 +53,31 @@ async def test_values_that_can_be_are_answered(api: Api, value: str) -> None:
     assert (await api.ask("GET", "/v1/stats", params={"influencer": value})).json()["totals"]["clicks"] == 0
 
 
+async def test_a_value_with_a_comma_is_named_in_quotes(api: Api) -> None:
+    """Alone, and beside others; without quotes the comma divides."""
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    subs = ("red, blue", "red", "blue", '"red"', 'so-called "red", blue')
+    clicks = [
+        Click(
+            ClickId(make_click_id(to_us(at), bytes([number]) * 8)), ProgramId(1), LinkId(1), None, None, None, None,
+            AgentClass.BROWSER, subs=(sub, None, None, None, None),
+        )
+        for number, sub in enumerate(subs)
+    ]  # fmt: skip
+    await ClickTable(api.database).store(batch_of(clicks), [], [])
+    asked = {"from": "2026-11-01", "to": "2026-12-01", "group_by": "sub1", "metrics": "clicks"}
+    for text, found in (
+        ('"red, blue"', {"red, blue"}),
+        ('green,"red, blue",red', {"red, blue", "red"}),
+        ("red, blue", {"red", "blue"}),
+        ('"red"', {'"red"'}),
+        ('"so-called ""red"", blue"', {'so-called "red", blue'}),
+    ):
+        answer = await api.ask("GET", "/v1/stats", params=asked | {"sub1": text})
+        assert {row["sub1"] for row in answer.json()["rows"]} == found, text
+    assert_problem(await api.ask("GET", "/v1/stats", params={"link": '"1,2"'}), 422, "query", "link")
+
+
 async def test_codes_are_found_whatever_their_case(api: Api) -> None:
     """As orders match them."""
     influencer = await api.make("influencers", name="Anna")

@@ -27,6 +27,7 @@ from .problems import documented
 from .route import V1Route
 from .services import QuestionServices
 from .stats_csv import as_csv
+from .value_list import value_list
 
 _CSV = "text/csv"
 _LIMIT_MAX = 10_000
@@ -210,7 +211,7 @@ _VALUES: Mapping[Dimension, tuple[Callable[[str, ZoneInfo], Any], str]] = {
 
 def _filter_values(dimension: Dimension, text: str, zone: ZoneInfo) -> list[Any]:
     parsed, what = _VALUES[dimension]
-    values = _listed(text) or [""]
+    values = value_list(text)
     if len(values) > _VALUES_MAX:
         raise _invalid(dimension, f"has more than {_VALUES_MAX} values")
     return [value if value == NONE else _parsed(dimension, value, zone, parsed, what) for value in values]
@@ -226,7 +227,7 @@ def _parsed(
 
 
 class _Filters(BaseModel):
-    """Comma lists of values; `none` stands for rows without one."""
+    """As `value_list` reads them; `none` stands for rows without one."""
 
     influencer: _Text = None
     campaign: _Text = None
