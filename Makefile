@@ -16,7 +16,7 @@ bench: $(ENVIRONMENT)
 chaos: $(ENVIRONMENT)
 	@exec .venv/bin/python -m tests.chaos --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
-.PHONY: run test bench chaos fuzz fmt lock
+.PHONY: run test lint uncompiled bench chaos fuzz fmt lock
 .DEFAULT_GOAL := run
 
 # PORT, DATA_DIR, WORKERS and all other settings: from the environment, or `make run PORT=9000`
@@ -24,12 +24,18 @@ run: $(ENVIRONMENT)
 	@exec .venv/bin/python -P -m attribution up
 
 test: $(ENVIRONMENT)
+	@$(MAKE) --no-print-directory --jobs=2 lint uncompiled
+	.venv/bin/pytest -n 2 --dist worksteal
+
+lint: $(ENVIRONMENT)
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+# the unit tests with all modules as Python, as they run where there is no compiler
+uncompiled: $(ENVIRONMENT)
 	.venv/bin/python -m pytest -q -p tests.support.pure tests/unit
-	.venv/bin/pytest -n 2 --dist worksteal
 
 # the tests that search, with FUZZ times their cases: `make fuzz FUZZ=100`
 fuzz: $(ENVIRONMENT)

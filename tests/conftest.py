@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -62,9 +62,17 @@ def fresh_logs() -> Iterator[None]:
         root.removeHandler(handler)
 
 
+class HastyPostgres(EmbeddedPostgres):
+    """Of databases that no test kills: it does not wait for the disk."""
+
+    @property
+    def _argv(self) -> Sequence[str]:
+        return [*super()._argv, "--fsync=off"]
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
-    async with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
+    async with HastyPostgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 
