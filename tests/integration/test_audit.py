@@ -210,6 +210,39 @@ async def test_the_command_compares_rollups_with_their_rows(
     assert await asyncio.to_thread(cli.main, ["audit"]) == 0
 
 
+async def test_the_command_compares_owners_of_costs_with_their_posts(
+    service: Service, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a cost says itself goes before its post; rebuilding mends it."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    await tamper(
+        service,
+        """
+        INSERT INTO costs
+            (program_id, kind, amount_minor, currency, first_day, end_day, status, influencer_id, post_id)
+        SELECT 1, 'fee', 100, 'EUR', '2026-03-20', '2026-03-21', 'active', influencer_id, post_id
+        FROM (VALUES (NULL, NULL), (2, NULL), (NULL, 1), (2, 1)) AS costs (influencer_id, post_id)
+        """,
+    )
+    await Rollups(service.database).rebuild(ProgramId(1))
+    assert await asyncio.to_thread(cli.main, ["audit"]) == 0
+    capsys.readouterr()
+    await tamper(service, "UPDATE costs SET owner_influencer_id = 3, owner_channel = NULL WHERE post_id = 1")
+    assert await asyncio.to_thread(cli.main, ["audit"]) == 1
+    rollups = json.loads(capsys.readouterr().out)["rollups"]
+    assert rollups["offending"] == 2
+    assert [offender["rollup"] for offender in rollups["offenders"]] == ["cost_owners"] * 2
+    assert [offender["owners"] for offender in rollups["offenders"]] == [[3, None, None]] * 2
+    assert [offender["expected"] for offender in rollups["offenders"]] == [
+        [1, None, "blog"],
+        [2, None, "blog"],
+    ]
+    assert await asyncio.to_thread(cli.main, ["audit", "--limit", "1"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["rollups"]["offenders"]) == 1
+    assert await asyncio.to_thread(cli.main, ["rebuild-rollups"]) == 0
+    assert await asyncio.to_thread(cli.main, ["audit"]) == 0
+
+
 async def test_the_command_ends_with_status_one_on_an_offender(
     service: Service, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

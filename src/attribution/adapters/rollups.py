@@ -1,6 +1,6 @@
 """Sums of clicks, kept equal to their rows: in every snapshot, rollups + deltas = clicks.
 
-Credits, insights and the values of customers move with them.
+Credits, insights and the values of customers move with them; owners of costs are compared and mended with them.
 """
 
 from collections.abc import AsyncIterator, Collection
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from attribution.domain.ids import ProgramId
 from attribution.domain.periods import Grain
 
-from . import credit_rollups, customer_values, insight_rollups
+from . import cost_owners, credit_rollups, customer_values, insight_rollups
+from .cost_owners import CostMismatch
 from .credit_rollups import CreditMismatch
 from .insight_rollups import InsightMismatch
 from .postgres import LONG_S, Database
@@ -121,6 +122,7 @@ class Rollups:
             await credit_rollups.rebuild(connection, program_id, zone)
             await customer_values.rebuild(connection, program_id)
             await insight_rollups.rebuild(connection, program_id, zone)
+            await cost_owners.rebuild(connection, program_id)
             return True
 
     async def mismatches(self, program_id: ProgramId, limit: int) -> list[Mismatch]:
@@ -161,6 +163,11 @@ class Rollups:
         """As `mismatches`, of customers, by their ids."""
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
             return await customer_values.mismatches(connection, program_id, limit)
+
+    async def cost_mismatches(self, program_id: ProgramId, limit: int) -> list[CostMismatch]:
+        """As `mismatches`, of the owners that costs keep."""
+        async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
+            return await cost_owners.mismatches(connection, program_id, limit)
 
     @asynccontextmanager
     async def _leading(self, **options: Any) -> "AsyncIterator[Connection | None]":

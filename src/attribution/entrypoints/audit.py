@@ -22,7 +22,7 @@ CHECKS: Mapping[str, Check] = {"credits": audit_credits}
 
 
 async def _audit_rollups(rollups: Rollups, program_id: ProgramId, limit: int) -> Mapping[str, Any]:
-    """Of all time: what the sums have more than the rows, or less."""
+    """Of all time: what the sums have more than the rows, or less; and costs whose owners are not their posts'."""
     offenders = [asdict(mismatch) for mismatch in await rollups.mismatches(program_id, limit)]
     offenders += [asdict(mismatch) for mismatch in await rollups.credit_mismatches(program_id, limit)]
     offenders += [asdict(mismatch) for mismatch in await rollups.insight_mismatches(program_id, limit)]
@@ -30,6 +30,7 @@ async def _audit_rollups(rollups: Rollups, program_id: ProgramId, limit: int) ->
         {"rollup": "customer_values", "customer_id": customer}
         for customer in await rollups.customer_mismatches(program_id, limit)
     ]
+    offenders += [asdict(mismatch) for mismatch in await rollups.cost_mismatches(program_id, limit)]
     return {"offending": len(offenders), "offenders": offenders}
 
 
