@@ -30,7 +30,6 @@ from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import Rollups
 from attribution.adapters.stats_pages import Groups
 from attribution.adapters.stats_pages import Sums as StatsSums
-from attribution.adapters.stats_question import NONE
 from attribution.adapters.stats_question import Question as StatsQuestion
 from attribution.adapters.stats_table import StatsTable
 from attribution.conversions.attributor import judge_and_value
@@ -171,7 +170,9 @@ def asked_of_table(asked: Question) -> StatsQuestion:
 
 
 def stored(name: str, value: str, zone: ZoneInfo) -> Any:
-    if value == NONE or name not in {*IDS, *GRAINS}:
+    if value == "none":
+        return None
+    if name not in {*IDS, *GRAINS}:
         return value
     if name in IDS:
         return int(value)
@@ -352,7 +353,7 @@ async def test_conversions_without_credit_stand_in_the_row_of_nulls(database: Da
     assert rows == [
         {"influencer": "1", "orders": 1, "revenue": "1.00"}, {"influencer": None, "orders": 1, "revenue": "0.11"},
     ]  # fmt: skip
-    nobodys = await ask(database, filters={Dimension.INFLUENCER: ["none"]}, metrics=("orders", "revenue"))
+    nobodys = await ask(database, filters={Dimension.INFLUENCER: [None]}, metrics=("orders", "revenue"))
     assert nobodys["totals"] == {"orders": 1, "revenue": "0.11"}
 
 

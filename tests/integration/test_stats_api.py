@@ -11,7 +11,7 @@ from attribution.adapters.credit_table import CreditTable
 from attribution.conversions.attributor import Attributor, AttributorPolicy
 from attribution.domain.click_id import make_click_id
 from attribution.domain.clicks import AgentClass, Click
-from attribution.domain.ids import ClickId, InfluencerId, LinkId, ProgramId
+from attribution.domain.ids import ClickId, InfluencerId, LinkId, PostId, ProgramId
 from attribution.domain.instants import to_us
 
 WRONG = (
@@ -25,6 +25,7 @@ WRONG = (
     ("channel", "foo"),
     ("country", "Germany"),
     ("country", "de"),
+    ("country", "\0\0"),
     ("device", "phone"),
     ("influencer", "abc"),
     ("link", "1,-1"),
@@ -76,6 +77,37 @@ async def test_a_value_with_a_comma_is_named_in_quotes(api: Api) -> None:
         answer = await api.ask("GET", "/v1/stats", params=asked | {"sub1": text})
         assert {row["sub1"] for row in answer.json()["rows"]} == found, text
     assert_problem(await api.ask("GET", "/v1/stats", params={"link": '"1,2"'}), 422, "query", "link")
+
+
+@pytest.mark.parametrize("name", ["content_type", "sub1", "code"])
+async def test_a_value_that_reads_none_is_a_value(api: Api, name: str) -> None:
+    """It has visitors and a period before, and is not what a filter by `none` finds."""
+    influencer = (await api.make("influencers", name="Anna"))["id"]
+    post = await api.make("posts", influencer_id=influencer, channel="blog", content_type="none")
+    await api.make("codes", code="none", influencer_id=influencer)
+    link = await api.make("links", destination="https://shop.example/", post_id=post["id"])
+
+    def click(number: int, at: datetime, post_id: PostId | None, sub: str | None) -> Click:
+        return Click(
+            ClickId(make_click_id(to_us(at), bytes([number]) * 8)), ProgramId(1), LinkId(int(link["id"])), None,
+            None, post_id, None, AgentClass.BROWSER, subs=(sub, None, None, None, None),
+        )  # fmt: skip
+
+    moments = [datetime(2026, month, 20, tzinfo=UTC) for month in (10, 11, 11)]
+    clicks = [click(number, at, PostId(int(post["id"])), "none") for number, at in enumerate(moments)]
+    await ClickTable(api.database).store(batch_of([*clicks, click(9, moments[-1], None, None)]), [], [])
+    for number, at in enumerate(moments):
+        order = {"order_id": str(number), "ordered_at": at.isoformat(), "currency": "USD", "amount": "5"}
+        await api.ask("POST", "/v1/orders", order | {"discount_codes": ["none"]})
+    await Attributor(CreditTable(api.database), AttributorPolicy(10, 0.1)).step()
+
+    metrics = "orders" if name == "code" else "clicks,unique_visitors"
+    asked = {"from": "2026-11-01", "to": "2026-12-01", "group_by": name, "metrics": metrics, "compare": "previous"}
+    rows = {row[name]: row for row in (await api.ask("GET", "/v1/stats", params=asked)).json()["rows"]}
+    for metric in metrics.split(","):
+        assert (rows["none"][metric], rows["none"]["previous"][metric]) == (2, 1), metric
+    found = (await api.ask("GET", "/v1/stats", params=asked | {name: "none"})).json()["rows"]
+    assert found == [row for label, row in rows.items() if label is None]
 
 
 async def test_codes_are_found_whatever_their_case(api: Api) -> None:

@@ -8,7 +8,7 @@ from attribution.domain.measures import GRAINS, IDS, Dimension, Sum
 from attribution.domain.periods import Cover, Grain
 
 from .statements import statements
-from .stats_question import NONE, Bound, Question, Rates
+from .stats_question import Bound, Question, Rates
 from .stats_sources import WEIGHTS, Source
 
 SQL = statements("stats")
@@ -83,11 +83,11 @@ class Composer:
     def filter(self, dimension: Dimension, source: Source) -> str:
         values = self.question.filters[dimension]
         expression = self.expression(dimension, source)
-        wanted = [value for value in values if value != NONE]
+        wanted = [value for value in values if value is not None]
         kind = f"{type_of(dimension)}[]"
         if dimension is Dimension.CODE:
             expression, wanted = f"lower({expression})", [value.lower() for value in wanted]
-        null = f" OR {expression} IS NULL" if NONE in values else ""
+        null = f" OR {expression} IS NULL" if None in values else ""
         return f"({expression} = ANY({self.value(wanted, kind)}){null})"
 
     def bounded(self, bound: Bound, source: Source) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from attribution.domain.measures import GRAINS, IDS, Dimension, Sum, Term
 
-from .stats_question import NONE, Bound, Order, Question
+from .stats_question import Bound, Order, Question
 from .stats_sources import INSIGHTS, SOURCES, Source
 
 _MANY = 100
@@ -157,7 +157,7 @@ def on_page(question: Question, first: Question, groups: Groups) -> Question | N
         return narrowed(question, groups) if _is_ahead(order, groups.last, question.gross_margin) else None
     dimension, descending = _leading(question)
     last = values_of(dimension, groups)[-1]
-    return None if last == NONE else replace(question, bound=Bound(dimension, last, descending))
+    return None if last is None else replace(question, bound=Bound(dimension, last, descending))
 
 
 def _is_ahead(order: Order, sums: Sums, gross_margin: Decimal) -> bool:
@@ -195,10 +195,10 @@ def portions(question: Question) -> list[Question]:
 def _objects(question: Question, name: Dimension) -> Sequence[Any]:
     """None if they are few, or one is no object."""
     values = question.filters.get(name, ())
-    return values if name in IDS and len(values) > _MANY and NONE not in values else ()
+    return values if name in IDS and len(values) > _MANY and None not in values else ()
 
 
 def values_of(name: Dimension, groups: Groups) -> list[Any]:
     """As a filter has them."""
     values = dict.fromkeys(groups.labels[name])
-    return [NONE if value is None else int(value) if name in IDS else value for value in values]
+    return [int(value) if name in IDS and value is not None else value for value in values]

@@ -5,16 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from attribution.domain.ids import ProgramId
 from attribution.domain.measures import By, Dimension, Sum, Term
 
 from .stats_sources import ADDED, Source
-
-NONE: Final = "none"
-"""As a filter's value: rows where the dimension is null."""
 
 Rates = Mapping[tuple[str, date], Fraction]
 """Minor units of the programme's currency for one of another, by that currency and the day."""
@@ -41,7 +38,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`filters`: ids as integers, months to hours as the instants where they begin, all others text; `NONE` for null.
+    """`filters`: ids as integers, months to hours as the instants where they begin, all others text; None for null.
 
     `by`: the moment of credits. `is_judged_again`: they are those of `judged_credits`.
     `buckets`: of the dimensions of time asked, those that stand in the answer even where they are empty, for every

@@ -8,7 +8,7 @@ from attribution.domain.measures import GRAINS, Dimension
 from attribution.domain.periods import Cover, cover, next_bucket
 
 from .stats_composer import SQL, Composer, Statement, columns_of, grains_within, type_of
-from .stats_question import NONE, Bound, Question
+from .stats_question import Bound, Question
 from .stats_sources import CLICKS
 from .visitor_sketches import NOTHING, SKETCH_KINDS, SketchKind
 
@@ -58,7 +58,7 @@ class _VisitorsComposer(Composer):
         bound = self.question.bound
         bounds = [self._kept_bound(bound)] if bound and CLICKS.columns.get(bound.dimension) in kind.columns else []
         return bounds + [
-            self._kept_filter(name, column, [NOTHING[column] if value == NONE else value for value in asked[name]])
+            self._kept_filter(name, column, [NOTHING[column] if value is None else value for value in asked[name]])
             for name, column in columns.items()
             if column is not None and column in kind.columns and asked[name]
         ]

@@ -11,7 +11,6 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from attribution.adapters.stats_question import NONE
 from attribution.domain.clicks import Channel, Device, country_in
 from attribution.domain.measures import IDS, By, Dimension
 from attribution.domain.models import Model
@@ -33,6 +32,7 @@ _CSV = "text/csv"
 _LIMIT_MAX = 10_000
 _VALUES_MAX = 1_000
 DEFAULT_PERIOD = timedelta(days=30)
+_NONE = "none"
 _Text = Annotated[str | None, Query(max_length=20_000)]
 
 
@@ -138,8 +138,11 @@ def _device(text: str, _: ZoneInfo) -> str:
     return Device(text).value
 
 
-def _country(text: str, _: ZoneInfo) -> str | None:
-    return country_in(text.encode())
+def _country(text: str, _: ZoneInfo) -> str:
+    country = country_in(text.encode())
+    if country is None:
+        raise ValueError(text)
+    return country
 
 
 def _id(text: str, _: ZoneInfo) -> int:
@@ -214,7 +217,7 @@ def _filter_values(dimension: Dimension, text: str, zone: ZoneInfo) -> list[Any]
     values = value_list(text)
     if len(values) > _VALUES_MAX:
         raise _invalid(dimension, f"has more than {_VALUES_MAX} values")
-    return [value if value == NONE else _parsed(dimension, value, zone, parsed, what) for value in values]
+    return [None if value == _NONE else _parsed(dimension, value, zone, parsed, what) for value in values]
 
 
 def _parsed(

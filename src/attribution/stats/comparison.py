@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from attribution.adapters.stats_pages import Groups, Key, values_of
-from attribution.adapters.stats_question import NONE, Question
+from attribution.adapters.stats_question import Question
 from attribution.adapters.stats_table import StatsFacts
 from attribution.domain.measures import GRAINS, Dimension
 from attribution.domain.periods import Span
@@ -15,6 +15,8 @@ from .columns import rows_of
 from .differences import changes
 from .metrics import Columns
 
+_NOWHERE: Final = object()
+"""In place of a bucket that the period before does not have: no group's label."""
 Table = Mapping[str, Sequence[Any]]
 """An answer's rows by the column."""
 
@@ -50,17 +52,16 @@ class PeriodBefore:
         return tuple(map(self._back, group_by, key))
 
     def _back(self, name: Dimension, value: Any) -> Any:
-        """`NONE`, which no row has, for a bucket that the period before does not have."""
-        return value if name not in GRAINS or value is None else self._shift.back(name, value) or NONE
+        return value if name not in GRAINS or value is None else self._shift.back(name, value) or _NOWHERE
 
     def _shifted(self, name: Dimension, values: Sequence[Any]) -> list[Any]:
         """As a filter has them."""
         if name not in GRAINS:
             return list(values)
         return [
-            value if value == NONE else shifted
+            value if value is None else shifted
             for value in values
-            if value == NONE or (shifted := self._shift.back(name, value)) is not None
+            if value is None or (shifted := self._shift.back(name, value)) is not None
         ]
 
 
