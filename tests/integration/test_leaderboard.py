@@ -4,7 +4,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.integration.test_stats import click, load, sale, world_of
 from tests.support.api import Api, assert_problem
-from tests.support.facts import random_facts
+from tests.support.facts import Cost, Facts, random_facts
 from tests.support.reference import WHOLE
 from tests.support.reference_stats import Question, count
 from tests.support.worlds import random_world
@@ -62,8 +62,8 @@ def wilson(hits: float, of: float) -> tuple[float, float]:
     return edge(share, 0.0), edge(share, 1.0)
 
 
-def interval(metric: str, sums: Mapping[str, float]) -> tuple[float, float, float] | None:
-    """The value and its limits; None without evidence or denominator."""
+def interval(metric: str, sums: Mapping[str, float], mean: float | None) -> tuple[float, float, float] | None:
+    """The value and its limits; None without a value. `mean`: what an event is worth to all compared."""
     cost, net = sums["costs_minor"] + sums["commission_minor"], sums["net_minor"]
     clicks, orders, conversions = sums["clicks"], sums["orders"], sums["conversions"]
     engagements = sum(sums[name] for name in ("likes", "comments", "shares", "saves", "link_taps"))
@@ -86,49 +86,77 @@ def interval(metric: str, sums: Mapping[str, float]) -> tuple[float, float, floa
             if events
             else None
         )
-    if metric in ("roas", "roi"):
-        if not orders or not cost:
+    if metric in ("roas", "roi", "epc"):
+        grown, events, of = net, orders, cost
+        if metric == "epc":
+            grown, events, of = sums["commission_minor"], conversions, 100 * clicks
+        if not of:
             return None
         fixed = cost if metric == "roi" else 0
-        low, high = ((net * limit / orders - fixed) / cost for limit in byar(orders))
-        return (net - fixed) / cost, low, high
+        worth = grown / events if events else mean
+        low, high = ((math.inf if worth is None else worth * limit - fixed) / of for limit in byar(events))
+        return (grown - fixed) / of, low, high
     totals = {"clicks": clicks, "orders": orders, "revenue": net / 100, "cost": cost / 100}
     return (totals[metric],) * 3
 
 
+def is_enough(metric: str, sums: Mapping[str, float], minimum: int, mean: float | None) -> bool:
+    """docs/reports.md: of events, or of what they could have come from."""
+    clicks, cost = sums["clicks"], sums["costs_minor"] + sums["commission_minor"]
+    if metric in EVENTS:
+        of_clicks = metric != "cpc" and clicks >= 10 * minimum
+        of_cost = metric in ("roas", "roi") and mean is not None and cost >= minimum * mean
+        return sums[EVENTS[metric]] >= minimum or of_clicks or of_cost
+    return True
+
+
+EVENTS = {"epc": "conversions", "cpc": "clicks", "cpa": "conversions", "roas": "orders", "roi": "orders"}
+EVENTS |= {"conversion_rate": "clicks", "ctr": "impressions", "engagement_rate": "reach"}
 COST = ("costs_minor", "commission_minor")
 ASKED = {
     "clicks": ("clicks",),
-    "orders": ("orders",),
-    "revenue": ("net_minor",),
+    "orders": ("orders", "clicks"),
+    "revenue": ("net_minor", "clicks"),
     "cost": COST,
     "conversion_rate": ("orders", "clicks"),
     "ctr": ("clicks", "impressions"),
     "engagement_rate": ("likes", "comments", "shares", "saves", "link_taps", "reach"),
     "cpc": (*COST, "clicks"),
-    "cpa": (*COST, "conversions"),
-    "roas": (*COST, "net_minor", "orders"),
-    "roi": (*COST, "net_minor", "orders"),
+    "cpa": (*COST, "conversions", "clicks"),
+    "epc": ("commission_minor", "conversions", "clicks"),
+    "roas": (*COST, "net_minor", "orders", "clicks"),
+    "roi": (*COST, "net_minor", "orders", "clicks"),
 }
 
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_a_leaderboard_is_the_references(database: Database, seed: int) -> None:
-    """Same rows, values and limits, ordered by the bound that data can vouch for, from either end."""
+    """Same rows, values and limits, ordered by the bound that data can vouch for, from either end.
+
+    Who sold nothing is there, where the clicks or the cost of selling were.
+    """
     rng = random.Random(seed)  # noqa: S311
     world, facts = random_world(seed, currencies=("EUR", "EUR", "USD")), random_facts(seed)
     await load(database, 1, world, facts=facts)
     for metric, asked in ASKED.items():
         by = rng.choice(("influencer", "campaign", "channel", "link", "post"))
         counted = count(world.world, Question("EUR", ZoneInfo("UTC"), START, END, [by], sums=asked), facts)
-        expected: dict[str, tuple[float, float, float]] = {}
-        for (name,), sums in counted.items():
-            plain = {key: value / WHOLE if key in ("orders", "conversions") else value for key, value in sums.items()}
-            known = interval(metric, defaultdict(float, plain)) if name is not None else None
-            if known is not None:
-                expected[str(name)] = known
+        minimum = rng.choice((0, 0, 1, 2, 5))
+        plain = {
+            name: defaultdict(float, {k: v / WHOLE if k in ("orders", "conversions") else v for k, v in sums.items()})
+            for (name,), sums in counted.items()
+            if name is not None
+        }
+        worth = sum(sums["commission_minor" if metric == "epc" else "net_minor"] for sums in plain.values())
+        events = sum(sums["conversions" if metric == "epc" else "orders"] for sums in plain.values())
+        mean = worth / events if events else None
+        expected = {
+            str(name): known
+            for name, sums in plain.items()
+            if is_enough(metric, sums, minimum, mean) and (known := interval(metric, sums, mean)) is not None
+        }
         for order in End:
-            answer = await lead(database, by, metric, order=order, minimum=0, limit=50)
+            answer = await lead(database, by, metric, order=order, minimum=minimum, limit=50)
             rows = {row[by]: row for row in answer["rows"]}
             assert rows.keys() == expected.keys(), (metric, by)
             better_is_less = answer["better"] == "lower"
@@ -144,6 +172,50 @@ async def test_a_leaderboard_is_the_references(database: Database, seed: int) ->
                 bounds.append(high if (order is End.BEST) is better_is_less else low)
             descending = (order is End.BEST) is not better_is_less
             assert bounds == pytest.approx(sorted(bounds, reverse=descending)), (metric, by, order)
+
+
+async def test_who_cost_money_and_sold_nothing_is_worst(database: Database) -> None:
+    """docs/reports.md: a fee of 500.00 and 300 clicks without an order, beside 12 orders of 10.00 for 60.00."""
+    (many, _), (few, sold) = of_link(1, 300, 0), of_link(2, 200, 12)
+    fees = [Cost(date(2026, 3, 21), 1, 50_000, "EUR", 1), Cost(date(2026, 3, 21), 1, 6_000, "EUR", 2)]
+    await load(database, 1, world_of(many + few, sold), facts=Facts(costs=fees))
+    roi = await lead(database, "influencer", "roi", order=End.WORST)
+    assert [(row["influencer"], row["value"], row["evidence"]) for row in roi["rows"]] == [
+        ("1", "-1.00000", 0), ("2", "1.00000", 12),
+    ]  # fmt: skip
+    assert [row["interval"]["lower"][:7] for row in roi["rows"]] == ["-1.0000", "0.03225"]
+    assert [row["interval"]["upper"][:7] for row in roi["rows"]] == ["-0.9266", "2.49380"]
+    assert roi["too_little_data"] == 0
+    assert [row["influencer"] for row in (await lead(database, "influencer", "roi"))["rows"]] == ["2", "1"]
+    for metric in ("roas", "revenue", "orders"):
+        board = await lead(database, "influencer", metric, order=End.WORST)
+        assert [row["influencer"] for row in board["rows"]] == ["1", "2"], metric
+        assert float(board["rows"][0]["value"]) == 0
+    cpa = await lead(database, "influencer", "cpa", order=End.WORST)
+    assert ([row["influencer"] for row in cpa["rows"]], cpa["too_little_data"]) == (["2"], 1)
+    refunds = await lead(database, "influencer", "refunds")
+    assert [row["influencer"] for row in refunds["rows"]] == ["2"]
+
+
+async def test_what_is_enough_though_nothing_was_sold(database: Database) -> None:
+    """`minimum` x 10 clicks, or a cost of `minimum` mean orders, as of one without a click."""
+    clicks, sold = of_link(2, 20, 12)
+    few, _ = of_link(1, 99, 0)
+    fees = [Cost(date(2026, 3, 21), 1, 9_999, "EUR", 1), Cost(date(2026, 3, 21), 1, 10_000, "EUR", 3)]
+    await load(database, 1, world_of(clicks + few, sold), facts=Facts(costs=fees))
+    board = await lead(database, "influencer", "roi", order=End.WORST)
+    assert ([row["influencer"] for row in board["rows"]], board["too_little_data"]) == (["3"], 2)
+    lower = await lead(database, "influencer", "roi", order=End.WORST, minimum=9)
+    assert [row["influencer"] for row in lower["rows"]] == ["3", "1"]
+
+
+async def test_without_any_order_nobody_knows_what_one_is_worth(database: Database) -> None:
+    """So the interval has no limits."""
+    clicks, _ = of_link(1, 100, 0)
+    facts = Facts(costs=[Cost(date(2026, 3, 21), 1, 1_000, "EUR", 1)])
+    await load(database, 1, world_of(clicks), facts=facts)
+    [row] = (await lead(database, "influencer", "roi", order=End.WORST))["rows"]
+    assert (row["value"], row["interval"]) == ("-1.00000", {"method": "byar", "lower": None, "upper": None})
 
 
 def of_link(link: int, clicks: int, orders: int) -> tuple[list[Any], list[Any]]:

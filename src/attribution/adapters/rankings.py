@@ -17,6 +17,8 @@ from .stats_table import StatsFacts
 _SQL = statements("rankings")
 Z_95: Final = 1.959964
 """Of the normal distribution, two-sided 95 %."""
+CLICKS_OF_AN_EVENT: Final = 10
+"""So many clicks tell as much of who sells as one event does, though nothing came of them."""
 
 
 class Spread(Enum):
@@ -30,7 +32,11 @@ class Spread(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """`evidence`: what the events are counted by. `moving`: of the numerator, what grows with them."""
+    """`evidence`: what the events are counted by. `moving`: of the numerator, what grows with them.
+
+    `clicks_tell`, `cost_tells`: who has had the clicks, or a denominator that is the worth, of `minimum` events has
+    enough data too.
+    """
 
     dimension: Dimension
     numerator: Sequence[Term]
@@ -38,6 +44,8 @@ class Ranking:
     evidence: Sum | None
     spread: Spread
     moving: Sequence[Sum]
+    clicks_tell: bool
+    cost_tells: bool
     by_upper: bool
     descending: bool
     minimum: int
@@ -90,14 +98,16 @@ async def changed(facts: StatsFacts, question: Question, comparison: Comparison)
 def _leaderboard(summed: Statement, ranking: Ranking, question: Question) -> Statement:
     values = _Values(summed)
     margin = values.add(float(question.gross_margin), "float8")
-    lower, upper = _bounds(ranking, margin)
+    lower, upper = _bounds(ranking)
+    moving = [term for term in ranking.numerator if term.sum in ranking.moving]
     sql = _SQL["leaderboard"].format(
         summed=summed.sql,
         dimension=ranking.dimension,
         numerator=_total(ranking.numerator, margin),
         denominator=_total(ranking.denominator, margin) if ranking.denominator else "1",
         evidence=f"{ranking.evidence}::float8" if ranking.evidence else "1::float8",
-        minimum=values.add(ranking.minimum, "float8"),
+        moving=_total(moving, margin) if moving else "0::float8",
+        enough=_enough(ranking, values.add(ranking.minimum, "float8")),
         lower=lower,
         upper=upper,
         z=Z_95,
@@ -109,18 +119,24 @@ def _leaderboard(summed: Statement, ranking: Ranking, question: Question) -> Sta
     return Statement(sql.removesuffix(";") + f" WHERE {margin} IS NOT NULL", values.all)
 
 
-def _bounds(ranking: Ranking, margin: str) -> tuple[str, str]:
+def _enough(ranking: Ranking, minimum: str) -> str:
+    ways = [f"evidence >= {minimum}"]
+    if ranking.clicks_tell:
+        ways.append(f"{Sum.CLICKS} >= {CLICKS_OF_AN_EVENT} * {minimum}")
+    if ranking.cost_tells:
+        ways.append(f"denominator >= worth * {minimum}")
+    return " OR ".join(ways)
+
+
+def _bounds(ranking: Ranking) -> tuple[str, str]:
     match ranking.spread:
         case Spread.NOTHING:
             return "numerator / denominator", "numerator / denominator"
         case Spread.PROPORTION:
             return _SQL["wilson_lower"].format(z=Z_95), _SQL["wilson_upper"].format(z=Z_95)
         case Spread.NUMERATOR:
-            moving = _total([term for term in ranking.numerator if term.sum in ranking.moving], margin)
-            return tuple(  # type: ignore[return-value]
-                f"(numerator + {moving} * ({count} / evidence - 1)) / denominator"
-                for count in ("least_count", "greatest_count")
-            )
+            bound = "(numerator - moving + own_worth * {}) / denominator"
+            return bound.format("least_count"), bound.format("greatest_count")
         case Spread.DENOMINATOR:
             return "numerator / greatest_count", "numerator / nullif(least_count, 0)"
 

@@ -9,15 +9,16 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from attribution.adapters.postgres import Row
-from attribution.adapters.rankings import Ranking, Spread, ranked
+from attribution.adapters.rankings import CLICKS_OF_AN_EVENT, Ranking, Spread, ranked
 from attribution.adapters.stats_question import Question
+from attribution.adapters.stats_sources import CREDITS
 from attribution.adapters.stats_table import StatsFacts, StatsTable
 from attribution.domain.measures import Dimension, Sum
 from attribution.domain.money import exponent
 from attribution.domain.programs import Program
 
 from .columns import as_count, ratio
-from .metrics import METRICS, Metric, Unit, estimated, explained, shown_sums
+from .metrics import METRICS, Metric, Unit, estimated, explained, is_told_by, shown_sums
 
 LESS_IS_BETTER: Final = frozenset({"bot_clicks", "refunds", "commission", "discount", "cost", "cpc", "cpa"})
 
@@ -29,12 +30,17 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """By what a ratio's events are counted, how many are enough by default, and how it follows them."""
+    """By what a ratio's events are counted, how many are enough by default, and how it follows them.
+
+    `clicks_tell`, `cost_tells`: of what else so much as goes with so many events is enough.
+    """
 
     of: Sum
     minimum: int
     spread: Spread
     moving: tuple[Sum, ...] = ()
+    clicks_tell: bool = False
+    cost_tells: bool = False
 
 
 _EVIDENCE: Final[Mapping[str, _Evidence]] = {
@@ -42,11 +48,11 @@ _EVIDENCE: Final[Mapping[str, _Evidence]] = {
     "engagement_rate": _Evidence(Sum.REACH, 1_000, Spread.PROPORTION),
     "conversion_rate": _Evidence(Sum.CLICKS, 100, Spread.PROPORTION),
     "aov": _Evidence(Sum.ORDERS, 10, Spread.NOTHING),
-    "epc": _Evidence(Sum.CONVERSIONS, 10, Spread.NUMERATOR, (Sum.COMMISSION,)),
+    "epc": _Evidence(Sum.CONVERSIONS, 10, Spread.NUMERATOR, (Sum.COMMISSION,), clicks_tell=True),
     "cpc": _Evidence(Sum.CLICKS, 100, Spread.DENOMINATOR),
-    "cpa": _Evidence(Sum.CONVERSIONS, 10, Spread.DENOMINATOR),
-    "roas": _Evidence(Sum.ORDERS, 10, Spread.NUMERATOR, (Sum.NET,)),
-    "roi": _Evidence(Sum.ORDERS, 10, Spread.NUMERATOR, (Sum.NET,)),
+    "cpa": _Evidence(Sum.CONVERSIONS, 10, Spread.DENOMINATOR, clicks_tell=True),
+    "roas": _Evidence(Sum.ORDERS, 10, Spread.NUMERATOR, (Sum.NET,), clicks_tell=True, cost_tells=True),
+    "roi": _Evidence(Sum.ORDERS, 10, Spread.NUMERATOR, (Sum.NET,), clicks_tell=True, cost_tells=True),
 }
 _METHODS: Final = {
     Spread.NOTHING: None,
@@ -58,7 +64,11 @@ DEFINITION: Final = (
     "best are those with the greatest lower bound, worst those with the least upper bound (where less is better, the"
     " other way round) of the interval of 95 %: of ctr, engagement_rate and conversion_rate Wilson's, or, above 1,"
     " Byar's for the numerator; of epc, roas and roi Byar's for the number of conversions or orders, to which"
-    " commission or revenue is taken to be in proportion; of cpc and cpa Byar's for the denominator; others have none"
+    " commission or revenue is taken to be in proportion (without any, as the mean of all that are compared); of cpc"
+    " and cpa Byar's for the denominator; others have none. Enough data is `minimum` of `evidence`, of epc, cpa, roas"
+    f" and roi also {CLICKS_OF_AN_EVENT} x `minimum` clicks, of roas and roi also a cost of `minimum` mean orders; a"
+    " value over 0, as cpa without conversions, is none. Counts and sums of conversions that are better if they are"
+    " more are 0 for who had clicks alone"
 )
 
 
@@ -122,6 +132,8 @@ def _ranking(query: LeaderboardQuery, metric: Metric, evidence: _Evidence | None
         evidence=evidence.of if evidence else None,
         spread=evidence.spread if evidence else Spread.NOTHING,
         moving=evidence.moving if evidence else (),
+        clicks_tell=_clicks_tell(query, evidence),
+        cost_tells=evidence is not None and evidence.cost_tells,
         by_upper=is_best is less_is_better,
         descending=is_best is not less_is_better,
         minimum=minimum if query.minimum is None or evidence is None else query.minimum,
@@ -132,8 +144,9 @@ def _ranking(query: LeaderboardQuery, metric: Metric, evidence: _Evidence | None
 def _question(program: Program, query: LeaderboardQuery, evidence: _Evidence | None) -> Question:
     metric = METRICS[query.metric]
     sums = {term.sum for term in (*metric.numerator, *metric.denominator)}
-    if Sum.UNIQUE_VISITORS in sums:
-        sums.add(Sum.CLICKS)  # Visitors are counted of rows that stand in the answer.
+    # Visitors are counted of rows that stand in the answer.
+    if Sum.UNIQUE_VISITORS in sums or _clicks_tell(query, evidence):
+        sums.add(Sum.CLICKS)
     return Question(
         program_id=program.program_id,
         currency=program.currency,
@@ -145,6 +158,16 @@ def _question(program: Program, query: LeaderboardQuery, evidence: _Evidence | N
         filters=query.filters,
         sums=sums | ({evidence.of} if evidence else set()),
     )
+
+
+def _clicks_tell(query: LeaderboardQuery, evidence: _Evidence | None) -> bool:
+    """Whether who had clicks and no more stands in the answer: it must be asked for them, where they are known."""
+    if not is_told_by("clicks", query.by):
+        return False
+    if evidence is not None:
+        return evidence.clicks_tell
+    of = {term.sum for term in METRICS[query.metric].numerator}
+    return query.metric not in LESS_IS_BETTER and of <= set(CREDITS.sums)
 
 
 async def _visited(facts: StatsFacts, question: Question, query: LeaderboardQuery) -> Sequence[Mapping[str, Any]]:

@@ -1,15 +1,17 @@
 -- name: leaderboard
--- Of the rows that are somebody's, those with enough evidence, by a bound of their interval.
+-- Of the rows that are somebody's, those with enough data, by a bound of their interval. `worth` is an event's mean.
 WITH summed AS ({summed}), figures AS (
-    SELECT *, {numerator} AS numerator, {denominator} AS denominator, {evidence} AS evidence
+    SELECT *, {numerator} AS numerator, {denominator} AS denominator, {evidence} AS evidence, {moving} AS moving
     FROM summed
     WHERE {dimension} IS NOT NULL
 ), enough AS (
-    SELECT *,
-           greatest(0, evidence * (1 - 1 / (9 * evidence) - {z} / (3 * sqrt(evidence))) ^ 3) AS least_count,
+    SELECT *, coalesce(moving / nullif(evidence, 0), worth) AS own_worth,
+           CASE WHEN evidence > 0
+               THEN greatest(0, evidence * (1 - 1 / (9 * evidence) - {z} / (3 * sqrt(evidence))) ^ 3)
+               ELSE 0 END AS least_count,
            (evidence + 1) * (1 - 1 / (9 * (evidence + 1)) + {z} / (3 * sqrt(evidence + 1))) ^ 3 AS greatest_count
-    FROM figures
-    WHERE evidence >= {minimum} AND evidence > 0 AND denominator <> 0
+    FROM figures CROSS JOIN (SELECT sum(moving) / nullif(sum(evidence), 0) AS worth FROM figures) mean
+    WHERE denominator <> 0 AND ({enough})
 ), bounded AS (
     SELECT *, {lower} AS lower, {upper} AS upper FROM enough
 )
