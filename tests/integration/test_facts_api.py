@@ -1,18 +1,29 @@
 """Insights, costs, commission plans, exchange rates and goals over HTTP."""
 
+import asyncio
+import random
 from datetime import date
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.api import Api, assert_problem
+from tests.support.waiting import eventually
 
 from attribution.adapters.commission_plan_table import CommissionPlanTable
 from attribution.adapters.fx_rate_table import FxRateTable
+from attribution.adapters.objects import Objects
+from attribution.adapters.postgres import Row
+from attribution.adapters.rollups import Rollups
+from attribution.api.costs import COSTS
 from attribution.domain.commission import Scope
 from attribution.domain.costs import spread
 from attribution.domain.ids import InfluencerId, ProgramId
 from attribution.domain.insights import METRICS, Total, growth
+from attribution.domain.programs import Program
+
+if TYPE_CHECKING:
+    from httpx import Response
 
 NOON = "2026-11-20T12:00:00Z"
 EVENING = "2026-11-20T18:00:00Z"
@@ -168,6 +179,64 @@ async def test_what_a_cost_does_not_name_passes_on_with_its_post(api: Api) -> No
     await api.ask("PATCH", f"/v1/costs/{cost['id']}", {"post_id": None, "influencer_id": anna["id"]})
     owners = await fetch(api, "SELECT influencer_id, channel FROM owned_costs ORDER BY cost_id")
     assert (str(owners[0]["influencer_id"]), owners[0]["channel"]) == (anna["id"], None)
+
+
+async def is_waiting(api: Api) -> bool:
+    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(await fetch(api, waiting))
+
+
+@pytest.mark.parametrize("said", [{"amount": "90"}, {"influencer_id": "cora"}, {"influencer_id": None}])
+async def test_a_post_passes_on_while_a_cost_of_it_is_changed(api: Api, said: dict[str, Any]) -> None:
+    """The edit holds the cost, and whoever changes the post has that and waits for the cost: neither is refused."""
+    anna, cora = await api.make("influencers", name="Anna"), await api.make("influencers", name="Cora")
+    post = await make_post(api)
+    cost = await api.make("costs", **FEE, date="2026-11-20", post_id=post["id"], influencer_id=anna["id"])
+    said = {name: cora["id"] if value == "cora" else value for name, value in said.items()}
+    passed_on: list[asyncio.Task[Response]] = []
+
+    class WhilePostsPassOn(Objects):
+        async def _read(self, connection: Any, scope: int | None, object_id: int) -> Row:
+            if not passed_on:
+                change = api.ask("PATCH", f"/v1/posts/{post['id']}", {"influencer_id": cora["id"], "channel": "blog"})
+                passed_on.append(asyncio.create_task(change))
+                await eventually(lambda: is_waiting(api))
+            return await super()._read(connection, scope, object_id)
+
+    def merge(row: Row) -> dict[str, Any]:
+        return COSTS.new.model_validate(COSTS.current(row) | said).columns(
+            Program(ProgramId(1), "default", "EUR", "UTC", "click_id")
+        )
+
+    await WhilePostsPassOn(api.database, "costs").change(await program_id(api), int(cost["id"]), merge)
+    assert (await passed_on[0]).status_code == 200
+    [owner] = await fetch(api, "SELECT influencer_id, channel FROM owned_costs")
+    expected = anna["id"] if "amount" in said else cora["id"]
+    assert (str(owner["influencer_id"]), owner["channel"]) == (expected, "blog")
+
+
+async def test_posts_and_their_costs_are_changed_at_once(api: Api) -> None:
+    """Owners, posts of costs and amounts, all at the same time: none is refused, and owners are the posts'."""
+    influencers = [(await api.make("influencers", name=name))["id"] for name in ("Anna", "Bella", "Cora")]
+    posts = [(await make_post(api))["id"] for _ in range(2)]
+    costs = [(await api.make("costs", **FEE, date="2026-11-20", post_id=posts[n % 2]))["id"] for n in range(4)]
+    rng = random.Random(1)  # noqa: S311
+
+    def edit() -> tuple[str, dict[str, Any]]:
+        match rng.randrange(5):
+            case 0 | 1:
+                return f"/v1/posts/{posts[0]}", {"influencer_id": rng.choice(influencers)}
+            case 2:
+                moved = rng.randrange(4)  # Once, away from the post that passes on, or to it.
+                return f"/v1/costs/{costs[moved]}", {"post_id": posts[(moved + 1) % 2]}
+            case 3:
+                return f"/v1/costs/{rng.choice(costs)}", {"influencer_id": rng.choice((None, *influencers))}
+        return f"/v1/costs/{rng.choice(costs)}", {"amount": str(rng.randrange(100))}
+
+    for _ in range(12):
+        answers = await asyncio.gather(*(api.ask("PATCH", *edit()) for _ in range(8)))
+        assert [answer.status_code for answer in answers] == [200] * 8
+        assert await Rollups(api.database).cost_mismatches(await program_id(api), 1) == []
 
 
 @pytest.mark.parametrize(
