@@ -1,8 +1,11 @@
 """One error tree. Adapters translate their drivers' errors into it; the API translates it into statuses."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple, Self
+
+_RATES_NAMED: Final = 10
 
 
 class AttributionError(Exception):
@@ -42,9 +45,19 @@ class ConflictError(AttributionError):
 class MissingRateError(AttributionError):
     """An exchange rate is missing"""
 
-    def __init__(self, day: date, base: str, quote: str) -> None:
-        super().__init__(f"there is no exchange rate from {base} to {quote} for {day}: POST /v1/fx-rates")
+    def __init__(self, day: date, base: str, quote: str, *others: tuple[date, str]) -> None:
+        """`others`: days and bases of further rates to the same `quote` that are missing."""
+        pairs = [(day, base), *others]
+        named = ", ".join(f"from {base} to {quote} for {day}" for day, base in pairs[:_RATES_NAMED])
+        more = f" and {len(pairs) - _RATES_NAMED} more" if len(pairs) > _RATES_NAMED else ""
+        super().__init__(f"there is no exchange rate {named}{more}: POST /v1/fx-rates")
         self.day, self.base, self.quote = day, base, quote
+
+    @classmethod
+    def of(cls, missing: Iterable[tuple[date, str]], quote: str) -> Self:
+        """Days and bases, of which there is at least one."""
+        (day, base), *others = sorted(missing)
+        return cls(day, base, quote, *others)
 
 
 class UnavailableError(AttributionError):

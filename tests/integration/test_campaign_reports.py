@@ -130,6 +130,19 @@ async def test_goals_worked_by_hand(api: Api) -> None:
     assert as_csv.text.splitlines()[1].startswith(f"{campaign['id']},Winter,sales,orders,3,5,0.600000,false,higher")
 
 
+async def test_an_order_of_nobody_without_a_rate_holds_up_no_report_of_a_campaign(api: Api) -> None:
+    """It is nobody's revenue; asked for all, revenue is not known."""
+    campaign = await api.make("campaigns", name="Winter", goal="sales", ends_at="2026-11-10T00:00:00Z")
+    order = {"order_id": "1", "ordered_at": "2026-11-20T10:00:00Z", "currency": "GBP", "amount": "40"}
+    await api.ask("POST", "/v1/orders", order)
+    await until_idle(api.database)
+    for path in ("/v1/reports/goals", "/v1/reports/long-tail"):
+        answer = await api.ask("GET", path, params={"campaign": campaign["id"], "to": "2026-12-01"})
+        assert answer.status_code == 200, answer.text
+    stats = await api.ask("GET", "/v1/stats", params={"metrics": "revenue", "from": "2026-11-01", "to": "2026-12-01"})
+    assert_problem(stats, 409)
+
+
 async def test_each_goal_has_its_metrics(api: Api) -> None:
     """Visibility with posts, leads with their cost, reputation with visits."""
     influencer = await api.make("influencers", name="Anna")

@@ -1,11 +1,13 @@
 """Commission follows credits; money is exchanged at the rate of the conversion's day."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
@@ -13,7 +15,7 @@ from alembic import command
 from tests.integration.test_credit_entries import _refund, arrive, land, make_rule
 from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
 from tests.integration.test_stats import ask
-from tests.support.facts import Plan, store_plans
+from tests.support.facts import Cost, Facts, Plan, store_facts, store_plans
 from tests.support.reference import Version, World
 from tests.support.worlds import HOUR, START, found_program
 
@@ -23,6 +25,7 @@ from attribution.adapters.postgres import Database
 from attribution.conversions.audit import AuditPeriod, audit_credits
 from attribution.domain.conversions import ConversionMessage, ConversionStatus
 from attribution.domain.ids import ProgramId
+from attribution.domain.measures import By, Dimension
 from attribution.domain.models import Model
 from attribution.entrypoints.migrate import configured, migrate
 from attribution.errors import MissingRateError
@@ -30,6 +33,7 @@ from attribution.settings import Settings
 
 ANNA, BELLA = click(1, 1, "v1"), click(3, 2, "v1")
 FIRST = START - 999 * HOUR
+BERLIN = ZoneInfo("Europe/Berlin")
 LINEAR = Version(FIRST, {"default": 999 * HOUR}, "linear", rule_id=1)
 
 
@@ -187,6 +191,76 @@ async def test_without_the_rate_of_a_flat_amount_the_commission_alone_is_not_kno
     await service.settle()
     after = (await ask(service.database, metrics=(*known, "commission")))["totals"]
     assert after == before | {"commission": "12.00"}
+
+
+async def test_a_missing_rate_refuses_only_questions_whose_credits_need_it(service: Service) -> None:
+    """An order in pounds that nobody has credit of leaves the money of Anna known."""
+    await land(service, ANNA)
+    await credited(service, sale("home", 5, visitor_id="v1", gross_minor=1_000))
+    await credited(service, sale("away", 6, visitor_id="v2", gross_minor=1_000, currency="GBP"))
+    asked: Mapping[str, Any] = {"metrics": ("revenue", "cost")}
+    known: tuple[Mapping[Dimension, Sequence[Any]], ...] = (
+        {Dimension.INFLUENCER: [1]},
+        {Dimension.LINK: [1], Dimension.CONVERSION_TYPE: ["purchase"]},
+        {Dimension.CHANNEL: ["story"]},
+        {Dimension.CONTENT_TYPE: ["reel"]},
+        {Dimension.SUB1: ["red"]},
+        {Dimension.DAY: [datetime(2026, 3, 21, tzinfo=BERLIN)]},
+    )
+    for filters in known:
+        for by in By:
+            totals = (await ask(service.database, **asked, filters=filters, by=by, compare=True))["totals"]
+            is_anna = Dimension.INFLUENCER in filters or Dimension.LINK in filters
+            assert totals["revenue"] == ("10.00" if is_anna else "0.00")
+    unknown: tuple[Mapping[Dimension, Sequence[Any]], ...] = (
+        {},
+        {Dimension.INFLUENCER: [1, None]},
+        {Dimension.CONTENT_TYPE: [None], Dimension.SUB1: [None]},
+        {Dimension.DAY: [datetime(2026, 3, 20, tzinfo=BERLIN)]},
+    )
+    for filters in unknown:
+        with pytest.raises(MissingRateError, match="GBP to EUR for 2026-03-20"):
+            await ask(service.database, "influencer", **asked, filters=filters)
+
+
+async def test_credit_that_moved_on_needs_no_rate(service: Service) -> None:
+    """To Bella by another model, and to nobody by what the shop says later."""
+    await land(service, ANNA, BELLA)
+    await credited(service, sale("A", 5, visitor_id="v1", gross_minor=1_000, currency="GBP"))
+    of_anna = {Dimension.INFLUENCER: [1]}
+    with pytest.raises(MissingRateError, match="GBP to EUR"):
+        await ask(service.database, metrics=("revenue",), filters=of_anna)
+    last = await ask(service.database, metrics=("revenue",), filters=of_anna, model=Model.LAST_TOUCH)
+    assert last["totals"] == {"revenue": "0.00"}
+    await service.accept(sale("A", 5, update=1, visitor_id="v2", gross_minor=1_000, currency="GBP"))
+    await service.settle()
+    assert (await ask(service.database, metrics=("revenue",), filters=of_anna))["totals"] == {"revenue": "0.00"}
+
+
+async def test_all_days_without_a_rate_are_named(service: Service) -> None:
+    """The first ten, and how many more, of orders and costs together."""
+    for day in range(9):
+        await service.accept(sale(f"A{day}", 24 * day, gross_minor=1_000, currency="GBP"))
+    await service.settle()
+    costs = [Cost(date(2026, 3, day), 1, 500, "USD", influencer=1) for day in (19, 20, 21)]
+    async with service.database.connection() as connection:
+        await store_facts(connection, PROGRAM, Facts(costs=costs))
+    with pytest.raises(MissingRateError) as raised:
+        await ask(service.database, metrics=("revenue", "cost"))
+    pairs = [("USD", 19), *((base, day) for day in (20, 21) for base in ("GBP", "USD"))]
+    pairs += [("GBP", day) for day in range(22, 27)]
+    named = ", ".join(f"from {base} to EUR for 2026-03-{day}" for base, day in pairs)
+    assert str(raised.value) == f"there is no exchange rate {named} and 2 more: POST /v1/fx-rates"
+    with pytest.raises(MissingRateError, match=r"for 2026-03-28: POST"):
+        await ask(service.database, metrics=("revenue",))
+
+
+async def test_the_value_of_a_lead_is_asked_for_by_commission_alone(service: Service) -> None:
+    """Revenue is of purchases."""
+    await credited(service, replace(sale("A", 5, gross_minor=1_000, currency="GBP"), type="lead"))
+    assert (await ask(service.database, metrics=("revenue",)))["totals"] == {"revenue": "0.00"}
+    with pytest.raises(MissingRateError, match="GBP to EUR"):
+        await ask(service.database, metrics=("commission",))
 
 
 async def test_a_lead_without_value_lacks_only_its_commission(service: Service) -> None:

@@ -1,6 +1,7 @@
 """The hot statements use their indexes, and look only into the partitions they need, once tables have some size."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from tests.support.worlds import found_program
 from attribution.adapters.click_table import ClickTable
 from attribution.adapters.postgres import Database
 from attribution.adapters.statements import statements
+from attribution.adapters.stats_facts import wanted_rates_statement
 from attribution.adapters.stats_question import Question
 from attribution.adapters.stats_sql import page_statement
 from attribution.adapters.stored_conversions import arrays_of
@@ -49,6 +51,8 @@ INSERT INTO credit_entries (
     counted, gross_value, net_value, discount_value, commission
 )
 SELECT 1, conversion_id, now(), 'none', occurred_at, type, 1, 1, 1, 0, 1, 1, 1, 0, 0 FROM conversions;
+INSERT INTO attributions (program_id, conversion_id, status, model, attributed_at)
+SELECT 1, conversion_id, 'unattributed', 'last_touch', now() FROM conversions;
 INSERT INTO awaited_clicks (program_id, click_id, conversion_id)
 SELECT 1, gen_random_uuid(), conversion_id FROM conversions;
 """
@@ -209,3 +213,28 @@ async def test_stats_of_a_day_look_into_its_month(connection: "Connection") -> N
         assert months == (set() if rolled_up else {"clicks_2026_03"})
         assert rolled_up or "credit_entries_occurred" in plan.indexes
         assert not (rolled_up and "credit_entries" in plan.reached)
+
+
+async def test_rates_that_are_missing_are_found_by_their_index(connection: "Connection") -> None:
+    """By every question for money, whatever its filters; nearly always there are none, and nothing else is read."""
+    year = timedelta(days=365)
+    question = Question(
+        ProgramId(1), "EUR", Decimal(1), ZoneInfo("UTC"), OCCURRED - year, OCCURRED + year, [Dimension.DAY], {},
+        {Sum.NET},
+    )  # fmt: skip
+    filters: list[dict[Dimension, list[Any]]] = [
+        {},
+        {Dimension.INFLUENCER: [1], Dimension.CODE: [None]},
+        {Dimension.CONTENT_TYPE: ["reel"], Dimension.SUB1: [None, "x"]},
+    ]
+    for missing in (0, 5):
+        await connection.execute(
+            "UPDATE attributions SET missing_rate_day = '2026-03-20', missing_rate_base = 'GBP'"
+            " WHERE conversion_id <= $1", missing,
+        )  # fmt: skip
+        for filtered in filters:
+            statement = wanted_rates_statement(replace(question, filters=filtered))
+            plan = await explain_sql(connection, statement.sql, *statement.values)
+            assert "attributions_missing_rate" in plan.indexes
+            assert not plan.scanned_whole - {"posts"}
+            assert missing or plan.reached == {"attributions"}

@@ -56,8 +56,8 @@ class LifetimeTable:
         period = (asked.program_id, asked.start, asked.end)
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
             as_of = await connection.fetchval(_SQL["as_of"], asked.program_id) or EPOCH
-            for missing in await connection.fetch(_SQL["missing_rate"], asked.program_id, asked.start):
-                raise MissingRateError(missing["day"], missing["base"], asked.currency)
+            if missing := await connection.fetch(_SQL["missing_rates"], asked.program_id, asked.start):
+                raise MissingRateError.of(((row["day"], row["base"]) for row in missing), asked.currency)
             without_customer = await connection.fetchval(_SQL["orders_without_customer"], *period)
             await connection.execute(_SQL["settings"], asked.zone)
             found = await connection.fetch(_statement(asked), *period, asked.limit + 1, asked.offset)

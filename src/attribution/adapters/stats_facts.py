@@ -11,7 +11,7 @@ from .credit_rollups import CreditRollup, credit_rollup_for
 from .insight_rollups import OWNERS, InsightRollup, insight_rollup_for
 from .rollups import Rollup, rollup_for
 from .stats_composer import SQL, Composer, Statement, columns_of, grains_within, plain, selected
-from .stats_question import Question
+from .stats_question import Question, whole
 from .stats_sources import CLICKS, COSTS, CREDITS, INSIGHTS, MONEY, SUBS, Source
 
 
@@ -22,7 +22,7 @@ class FactsComposer(Composer):
         return sources[source]()
 
     def wanted_rates(self) -> str:
-        parts = [self._missing_rate()] if set(self.question.sums) & set(MONEY) else []
+        parts = [self._missing_rates()] if set(self.question.sums) & set(MONEY) else []
         return " UNION ALL ".join([*parts, self._foreign_costs()] if self.question.asks(COSTS) else parts)
 
     def _foreign_costs(self) -> str:
@@ -73,7 +73,7 @@ class FactsComposer(Composer):
             SQL["credit_rows"].format(
                 entries=self._entries(),
                 at=SQL["at_touch" if asked.by is By.CLICK else "at_conversion"],
-                touches=SQL["touches"] if set(SUBS) & set(asked.dimensions) else "",
+                touches=self._touches(),
                 columns=selected(CREDITS, asked.dimensions),
                 program=self.value(asked.program_id, "bigint"),
                 start=self.value(span.start, "timestamptz"),
@@ -96,16 +96,19 @@ class FactsComposer(Composer):
     def _entries(self) -> str:
         return "judged_credits" if self.question.is_judged_again else "credit_entries"
 
-    def _missing_rate(self) -> str:
+    def _touches(self) -> str:
+        return SQL["touches"] if set(SUBS) & set(self.question.dimensions) else ""
+
+    def _missing_rates(self) -> str:
         asked = self.question
-        return SQL["missing_rate"].format(
+        return self.fill(
+            "missing_rates",
+            CREDITS,
             attributions="judged_attributions" if asked.is_judged_again else "attributions",
             entries=self._entries(),
+            touches=self._touches(),
             worth="" if Sum.COMMISSION in asked.sums else f" {SQL['missing_worth']}",
             at=SQL["at_touch" if asked.by is By.CLICK else "at_conversion"],
-            program=self.value(asked.program_id, "bigint"),
-            start=self.value(asked.start, "timestamptz"),
-            stop=self.value(asked.stop, "timestamptz"),
         )
 
     def _insights(self) -> str:
@@ -190,7 +193,7 @@ class FactsComposer(Composer):
 
 
 def wanted_rates_statement(question: Question) -> Statement:
-    """The `day` and `base` of all rates that the question's money needs, by currencies of costs, and the first of
-    those without which, `is_missing`, the money of its conversions is not known."""
-    composer = FactsComposer(question)
+    """The `day` and `base` of all rates that the question's money needs: those of its costs, and those without which,
+    `is_missing`, the money of its conversions is not known."""
+    composer = FactsComposer(whole(question))
     return Statement(composer.wanted_rates(), composer.values)

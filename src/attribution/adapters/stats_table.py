@@ -202,18 +202,17 @@ class StatsFacts:
         """All that the question's money needs."""
         if not set(question.sums) & {*MONEY, *COSTS.sums}:
             return {}
-        wanted = await self._fetch(wanted_rates_statement(question))
-        quote = question.currency
-        for row in wanted:
-            if row["is_missing"]:
-                raise MissingRateError(row["day"], row["base"], quote)
-        if not wanted:
+        rows = await self._fetch(wanted_rates_statement(question))
+        if not rows:
             return {}
-        book = await rate_book(self._state.connection, question.program_id, [row["day"] for row in wanted])
-        return {
-            (base, day): minor_rate(base, quote, book.rate(day, base, quote))
-            for base, day in sorted((row["base"], row["day"]) for row in wanted)
-        }
+        quote = question.currency
+        missing = {(row["day"], row["base"]) for row in rows if row["is_missing"]}
+        wanted = [(row["base"], row["day"]) for row in rows if not row["is_missing"]]
+        book = await rate_book(self._state.connection, question.program_id, [day for _, day in wanted])
+        missing.update((day, base) for base, day in wanted if not book.knows(day, base, quote))
+        if missing:
+            raise MissingRateError.of(missing, quote)
+        return {(base, day): minor_rate(base, quote, book.rate(day, base, quote)) for base, day in sorted(wanted)}
 
     async def _count_visitors(self, question: Question, groups: Groups) -> None:
         is_large = self._is_rolled_up(question) and await self._is_large(question)

@@ -31,6 +31,9 @@ class RateBook:
         for rate in rates:
             self._versions.setdefault((rate.day, frozenset((rate.base, rate.quote))), []).append(rate)
 
+    def knows(self, day: date, base: str, quote: str) -> bool:
+        return base == quote or (day, frozenset((base, quote))) in self._versions
+
     def rate(self, day: date, base: str, quote: str, bound_at_us: int | None = None) -> Fraction:
         """What one `base` is in `quote`; a rate given the other way round counts as its inverse.
 

@@ -60,14 +60,12 @@ FROM conversions
 WHERE program_id = $1 AND occurred_at >= $2 AND occurred_at < $3 AND type = 'purchase' AND status = 'confirmed'
   AND customer_id IS NULL;
 
--- name: missing_rate
--- The first of those without which purchases of known customers since $2 have no value.
-SELECT a.missing_rate_day AS day, a.missing_rate_base AS base
+-- name: missing_rates
+-- Those without which purchases of known customers since $2 have no value.
+SELECT DISTINCT a.missing_rate_day AS day, a.missing_rate_base AS base
 FROM attributions a JOIN conversions c USING (program_id, conversion_id)
 WHERE a.program_id = $1 AND a.missing_rate_day IS NOT NULL AND a.rate_numerator IS NULL AND c.occurred_at >= $2
-  AND c.type = 'purchase' AND c.status = 'confirmed' AND c.customer_id IS NOT NULL
-ORDER BY 1, 2
-LIMIT 1;
+  AND c.type = 'purchase' AND c.status = 'confirmed' AND c.customer_id IS NOT NULL;
 
 -- name: as_of
 SELECT least(

@@ -149,22 +149,25 @@ LEFT JOIN clicks k ON k.program_id = e.program_id AND k.clicked_at = e.clicked_a
 -- Who is not known is neither.
 CASE WHEN f.new_customer THEN 'new' WHEN NOT f.new_customer THEN 'returning' END
 
--- name: missing_rate
--- The first of those without which conversions that count in the period have no value, whatever the filters.
-(
-    SELECT true AS is_missing, a.missing_rate_day AS day, a.missing_rate_base::text AS base
-    FROM {attributions} a
-    JOIN {entries} e ON e.program_id = a.program_id AND e.conversion_id = a.conversion_id
-    WHERE a.program_id = {program} AND a.missing_rate_day IS NOT NULL{worth} AND {at} >= {start} AND {at} < {stop}
-    GROUP BY a.conversion_id, a.missing_rate_day, a.missing_rate_base
-    HAVING sum(e.counted) > 0
-    ORDER BY 2, 3
-    LIMIT 1
-)
+-- name: missing_rates
+-- Those without which credits that count have no value. Nearly always there are none in an index that is empty.
+SELECT DISTINCT true AS is_missing, c.day, c.base
+FROM (
+    SELECT f.day, f.base
+    FROM (
+        SELECT {at} AS at, a.conversion_id, a.missing_rate_day AS day, a.missing_rate_base::text AS base, e.counted{columns}
+        FROM {attributions} a
+        JOIN {entries} e ON e.program_id = a.program_id AND e.conversion_id = a.conversion_id {touches}
+        WHERE a.program_id = {program} AND a.missing_rate_day IS NOT NULL{worth} AND {at} >= {start} AND {at} < {stop}
+    ) f {posts}
+    WHERE {filters}
+    GROUP BY f.conversion_id, f.day, f.base
+    HAVING sum(f.counted) > 0
+) c
 
 -- name: missing_worth
--- With a rate beside it, the missing one is of a plan, and the commission alone is not known.
-AND a.rate_numerator IS NULL
+-- Of purchases alone. With a rate beside it, the missing one is of a plan, and the commission alone is not known.
+AND a.rate_numerator IS NULL AND e.type = 'purchase'
 
 -- name: posts
 LEFT JOIN posts p ON p.program_id = {program} AND p.post_id = f.post_id
