@@ -54,7 +54,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`buckets`: the earlier ones and `last`. `floor`: sigma is never less, in units of the value."""
+    """`buckets`: the earlier ones and `last`. `least_worth`: an event's is never less, in units of the value."""
 
     dimension: Dimension
     grain: Dimension
@@ -62,7 +62,7 @@ class Comparison:
     value: Sum | None
     """None: orders by click."""
     events: Sum
-    floor: float
+    least_worth: float
     limit_sigmas: float
     active: int
     minimum: int
@@ -153,23 +153,24 @@ def _total(terms: Sequence[Term], margin: str) -> str:
 
 def _changes(summed: Statement, asked: Comparison) -> Statement:
     values = _Values(summed)
+    limit = values.add(asked.limit, "bigint")
     common = {
         "summed": summed.sql,
         "dimension": asked.dimension,
         "grain": asked.grain,
         "last": values.add(asked.last, "timestamptz"),
-        "limit_sigmas": asked.limit_sigmas,
         "active": values.add(asked.active, "bigint"),
         "minimum": values.add(asked.minimum, "float8"),
-        "limit": values.add(asked.limit, "bigint"),
+        "outside": _SQL["outside"].format(limit_sigmas=asked.limit_sigmas, dimension=asked.dimension, limit=limit),
     }
     if asked.value is None:
-        return Statement(_SQL["rate_changes"].format(**common, expected=asked.expected).removesuffix(";"), values.all)
-    sql = _SQL["changes"].format(
-        **common,
-        value=asked.value,
-        count=asked.events,
-        floor=asked.floor,
-        buckets=values.add(list(asked.buckets), "timestamptz[]"),
-    )
+        sql = _SQL["rate_changes"].format(**common, expected=asked.expected)
+    else:
+        sql = _SQL["changes"].format(
+            **common,
+            value=asked.value,
+            count=asked.events,
+            least_worth=asked.least_worth,
+            buckets=values.add(list(asked.buckets), "timestamptz[]"),
+        )
     return Statement(sql.removesuffix(";"), values.all)

@@ -38,17 +38,25 @@ _SUMS: Final = {
     Changing.REVENUE: {Sum.NET, Sum.ORDERS},
     Changing.CONVERSION_RATE: {Sum.CLICKS, Sum.ORDERS},
 }
-_ROBUST: Final = (
-    "outside centre +- 3.5 sigma; centre: median of the earlier buckets; sigma: the greatest of 1.4826 x the median"
-    " absolute deviation from it (Iglewicz and Hoaglin 1993), "
+_POISSON: Final = (
+    "for a Poisson count n about m, 2 x (root of (n + 3/8) - root of (m + 3/8)), which has a standard deviation of 1"
+    " (Anscombe 1948)"
 )
+_ROBUST: Final = (
+    "score beyond +- 3.5, the nearer to 0 of two: (value - centre) / 1.4826 x the median absolute deviation from it"
+    f" (Iglewicz and Hoaglin 1993); and {_POISSON}, "
+)
+_SIGMA: Final = "; sigma is the greater of 1.4826 x that deviation and the root of "
 DEFINITIONS: Final = {
-    Changing.CLICKS: _ROBUST + "the square root of the centre, which is Poisson's for a count, and 1",
-    Changing.REVENUE: _ROBUST + "centre / the square root of the median number of orders, and one minor unit",
+    Changing.CLICKS: f"{_ROBUST}n the value and m the centre, the median of the earlier buckets{_SIGMA}the centre",
+    Changing.REVENUE: (
+        f"{_ROBUST}n the value and m the centre, the median of the earlier buckets, in mean orders of theirs{_SIGMA}"
+        "centre x mean order"
+    ),
     Changing.CONVERSION_RATE: (
-        "outside centre +- 3 sigma; centre: orders / clicks of all earlier buckets together; sigma: square root of"
-        " centre / clicks of the last bucket (u chart, NIST/SEMATECH e-Handbook 6.3.3.1);"
-        f" at least {_EXPECTED_ORDERS} orders must be expected"
+        f"score beyond +- 3: {_POISSON}, n the orders of the last bucket and m those expected of its clicks; centre:"
+        " orders / clicks of all earlier buckets together; sigma: the root of centre / clicks of the last bucket"
+        f" (u chart, NIST/SEMATECH e-Handbook 6.3.3.1); at least {_EXPECTED_ORDERS} orders must be expected"
     ),
 }
 
@@ -111,7 +119,7 @@ def _comparison(query: ChangesQuery, buckets: list[datetime]) -> Comparison:
         buckets=buckets,
         value=value,
         events=Sum.ORDERS if query.metric is Changing.REVENUE else Sum.CLICKS,
-        floor=1.0,
+        least_worth=1.0,
         limit_sigmas=_LIMIT_SIGMAS[query.metric],
         active=_ACTIVE,
         minimum=_MINIMUM[query.metric] if query.minimum is None else query.minimum,

@@ -42,8 +42,7 @@ WITH summed AS ({summed}), figures AS (
     LEFT JOIN summed s ON s.{dimension} = d.{dimension} AND s.{grain} = b.bucket
 ), centres AS (
     SELECT {dimension}, percentile_cont(0.5) WITHIN GROUP (ORDER BY value) AS centre,
-           percentile_cont(0.5) WITHIN GROUP (ORDER BY events) AS usual_events,
-           count(*) FILTER (WHERE events > 0) AS active, sum(events) AS evidence
+           count(*) FILTER (WHERE events > 0) AS active, sum(events) AS evidence, sum(value) AS total
     FROM figures
     WHERE bucket < {last}
     GROUP BY {dimension}
@@ -52,28 +51,18 @@ WITH summed AS ({summed}), figures AS (
     FROM centres c JOIN figures f ON f.{dimension} = c.{dimension}
     WHERE f.bucket < {last}
     GROUP BY c.{dimension}
-), spreads AS (
-    SELECT c.*, d.deviation FROM centres c JOIN deviations d ON d.{dimension} = c.{dimension}
 ), judged AS (
-    SELECT s.{dimension}, f.value, s.centre, s.deviation, s.evidence,
-           greatest(1.4826 * s.deviation, s.centre / sqrt(greatest(s.usual_events, 1)), {floor}) AS sigma
-    FROM spreads s JOIN figures f ON f.{dimension} = s.{dimension} AND f.bucket = {last}
-    WHERE s.active >= {active} AND s.evidence >= {minimum}
-)
-SELECT counts.*, changed.*
-FROM (SELECT (SELECT count(*) FROM centres) AS found, (SELECT count(*) FROM judged) AS compared) counts
-LEFT JOIN (
-    SELECT *, (value - centre) / sigma AS score, greatest(0, centre - {limit_sigmas} * sigma) AS lower,
-           centre + {limit_sigmas} * sigma AS upper
-    FROM judged
-    WHERE abs(value - centre) > {limit_sigmas} * sigma
-    ORDER BY abs(value - centre) / sigma DESC, {dimension}
-    LIMIT {limit}
-) changed ON true;
+    SELECT c.{dimension}, f.value, c.centre, c.evidence, 1.4826 * d.deviation AS spread,
+           greatest({least_worth}, c.total / c.evidence) AS worth
+    FROM centres c
+    JOIN deviations d ON d.{dimension} = c.{dimension}
+    JOIN figures f ON f.{dimension} = c.{dimension} AND f.bucket = {last}
+    WHERE c.active >= {active} AND c.evidence >= {minimum}
+), {outside}
 
 -- name: rate_changes
 -- The last bucket's orders among its clicks, beside the rate of all earlier buckets together.
-WITH summed AS ({summed}), figures AS (
+WITH summed AS ({summed}), centres AS (
     SELECT {dimension},
            coalesce(sum(orders) FILTER (WHERE {grain} = {last}), 0)::float8 AS orders,
            coalesce(sum(clicks) FILTER (WHERE {grain} = {last}), 0)::float8 AS clicks,
@@ -85,18 +74,33 @@ WITH summed AS ({summed}), figures AS (
     GROUP BY {dimension}
 ), judged AS (
     SELECT *, orders / clicks AS value, earlier_orders / earlier_clicks AS centre, earlier_clicks AS evidence,
-           sqrt(earlier_orders / earlier_clicks / clicks) AS sigma
-    FROM figures
+           0::float8 AS spread, 1 / clicks AS worth
+    FROM centres
     WHERE active >= {active} AND earlier_clicks >= {minimum} AND clicks > 0
       AND earlier_orders / greatest(earlier_clicks, 1) * clicks >= {expected}
+), {outside}
+
+-- name: outside
+-- `spread` is robust; `worth` is an event's, and the root of a Poisson count + 3/8 has a standard deviation of 1/2.
+ranges AS (
+    SELECT *, greatest(spread, sqrt(centre * worth)) AS sigma,
+           2 * (sqrt(value / worth + 0.375) - sqrt(centre / worth + 0.375)) AS roots,
+           greatest(0, least(
+               centre - {limit_sigmas} * spread,
+               worth * (greatest(0, sqrt(centre / worth + 0.375) - {limit_sigmas} / 2.0) ^ 2 - 0.375)
+           )) AS lower,
+           greatest(
+               centre + {limit_sigmas} * spread,
+               worth * ((sqrt(centre / worth + 0.375) + {limit_sigmas} / 2.0) ^ 2 - 0.375)
+           ) AS upper
+    FROM judged
 )
 SELECT counts.*, changed.*
-FROM (SELECT (SELECT count(*) FROM figures) AS found, (SELECT count(*) FROM judged) AS compared) counts
+FROM (SELECT (SELECT count(*) FROM centres) AS found, (SELECT count(*) FROM judged) AS compared) counts
 LEFT JOIN (
-    SELECT *, (value - centre) / sigma AS score, greatest(0, centre - {limit_sigmas} * sigma) AS lower,
-           centre + {limit_sigmas} * sigma AS upper
-    FROM judged
-    WHERE abs(value - centre) > {limit_sigmas} * sigma
-    ORDER BY abs(value - centre) / sigma DESC, {dimension}
+    SELECT *, sign(roots) * least(abs(roots), abs(value - centre) / nullif(spread, 0)) AS score
+    FROM ranges
+    WHERE value < lower OR value > upper
+    ORDER BY least(abs(roots), abs(value - centre) / nullif(spread, 0)) DESC, {dimension}
     LIMIT {limit}
 ) changed ON true;
