@@ -40,6 +40,7 @@ _ALL = {
         sum(counted) FILTER (WHERE type = 'purchase' AND new_customer), sum(gross_value), sum(net_value) AS net,
         sum(discount_value), sum(commission)""",
 }
+_OF_CREDITS = "conversions,orders,leads,new_customers,gross_revenue,refunds,revenue,discount,commission,aov"
 _SOME = {"clicks": "count(*) AS clicks", "credits": "sum(net_value) AS net"}
 _HORIZONS = ", ".join(
     f"sum(CASE WHEN p.moment < f.first_at + interval '{days} days' THEN p.net_value END)"
@@ -133,7 +134,8 @@ QUESTIONS = (
     _stats("year of one influencer by day", "day", _DAY, more="&influencer=7", where="AND influencer_id = 7"),
     _stats("year by post", "post", "post_id"),
     _stats("year by link, most clicks first", "link", "link_id", more="&sort=-clicks&limit=100"),
-    _stats("year by code", "code", "code", has_clicks=False),
+    # A code has no clicks, costs or insights of its own.
+    _stats("year by code", "code", "code", has_clicks=False, more=f"&metrics={_OF_CREDITS}"),
     _stats("year by country and device", "country,device", "country, device", has_credits=False),
     _stats(
         "year by country and device, of clicks", "country,device", "country, device",

@@ -34,7 +34,12 @@ class SketchPlan:
 @dataclass(slots=True)
 class _VisitorsComposer(Composer):
     def visitors(self) -> str:
-        return self.fill("visitors", CLICKS)
+        names = self.question.group_by
+        clicks = self.fill("visitors_clicks", CLICKS)
+        if not names:
+            return SQL["visitors"].format(clicks=clicks).removesuffix(";")
+        labels = "".join(f"{name}, " for name in names)
+        return self.fill("visitors_by_group", CLICKS, clicks=clicks, labels=labels)
 
     def sketched_visitors(self, plan: SketchPlan, *, beside: bool) -> str:
         asked = self.question

@@ -49,15 +49,23 @@ WHERE {filters}
 
 -- name: visitors
 -- Of the rows that are asked for; a click without a visitor is one of its own.
-SELECT {groups}
-       count(DISTINCT visitor_id) + count(*) FILTER (WHERE visitor_id IS NULL) AS unique_visitors
-FROM (
+SELECT count(DISTINCT visitor_id) + count(*) FILTER (WHERE visitor_id IS NULL) AS unique_visitors
+FROM {clicks};
+
+-- name: visitors_by_group
+-- To sort each group's visitors, as `count(DISTINCT)` does, takes up to twice as long.
+SELECT {labels}
+       count(visitor_id) + coalesce(sum(clicks) FILTER (WHERE visitor_id IS NULL), 0)::bigint AS unique_visitors
+FROM (SELECT {groups} visitor_id, count(*) AS clicks FROM {clicks} {grouped}, visitor_id) v
+{grouped};
+
+-- name: visitors_clicks
+(
     SELECT clicked_at AS at, visitor_id{columns}
     FROM clicks
     WHERE program_id = {program} AND clicked_at >= {start} AND clicked_at < {stop} AND NOT is_bot
 ) f {posts}
 WHERE {filters}
-{grouped};
 
 -- name: sketched_visitors
 -- Of one sketch what it counts; several are to be united, and one with visitors beside it too.
