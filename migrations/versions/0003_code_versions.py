@@ -82,6 +82,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(
+        "COMMENT ON COLUMN attributions.bound_at IS"
+        " 'when first credited: rules and campaign windows made later never judge this conversion'"
+    )
     op.execute("ALTER TABLE rules ALTER COLUMN created_at SET DEFAULT now()")
     op.execute("ALTER TABLE campaign_windows ALTER COLUMN created_at SET DEFAULT now()")
     op.execute("DROP TRIGGER code_made ON codes")

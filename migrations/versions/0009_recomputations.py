@@ -86,6 +86,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(
+        "COMMENT ON COLUMN attributions.bound_at IS"
+        " 'when first credited: rules, campaign windows and versions of codes made later never judge this conversion'"
+    )
     op.execute("DROP INDEX conversions_occurred")
     op.execute("CREATE INDEX conversions_occurred ON conversions (program_id, occurred_at)")
     op.execute("ALTER TABLE credit_entries DROP COLUMN recomputation_id")

@@ -89,6 +89,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(
+        "COMMENT ON COLUMN attributions.bound_at IS"
+        " 'when first credited, or recomputed: rules, windows and versions of codes made later never judge it'"
+    )
     op.execute("ALTER TABLE commission_plans ALTER COLUMN created_at SET DEFAULT now()")
     op.execute("ALTER TABLE fx_rates ALTER COLUMN created_at SET DEFAULT now()")
     op.execute(

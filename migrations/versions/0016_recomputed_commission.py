@@ -33,6 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("COMMENT ON COLUMN recomputation_differences.weight_units_before IS NULL")
     op.execute("ALTER TABLE recomputation_differences RENAME COLUMN weight_units_before TO weight_before")
     op.execute("ALTER TABLE recomputation_differences RENAME COLUMN weight_units_after TO weight_after")
     op.execute(
