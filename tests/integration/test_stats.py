@@ -219,8 +219,8 @@ def world_of(
 async def ask(database: Database, *group_by: str, program: int = 1, **fields: Any) -> Mapping[str, Any]:
     period = {"start": fields.pop("start", YEAR[0]), "end": fields.pop("end", YEAR[1])}
     margin = fields.pop("gross_margin", Decimal(1))
+    zone = fields.pop("zone", BERLIN)
     query = StatsQuery(group_by=[Dimension(name) for name in group_by], **period, **fields)
-    zone = fields.get("zone", BERLIN)
     programme = Program(ProgramId(program), f"programme-{program}", "EUR", zone, "click_id", margin)
     return await Stats(StatsTable(database), judge_and_value).query(programme, query)
 
@@ -305,6 +305,71 @@ async def test_a_day_has_the_hours_its_zone_gives_it(
     assert instants == sorted(instants)
     [row] = (await ask(database, "hour", filters={Dimension.HOUR: [instants[0]]}))["rows"]
     assert row["hour"] == labels[0]
+
+
+@pytest.mark.parametrize(
+    ("date", "hours"),
+    [
+        ("2026-04-05", {"00:00+11:00": 4, "01:00+11:00": 6, "02:00+10:30": 4, "23:00+10:30": 4}),
+        ("2026-10-04", {"00:00+10:30": 4, "01:00+10:30": 6, "03:00+11:00": 4, "23:00+11:00": 4}),
+    ],
+)
+async def test_hours_are_the_same_of_rows_rollups_and_filters_where_clocks_change_by_half_an_hour(
+    database: Database, date: str, hours: dict[str, int]
+) -> None:
+    """The hour before the change lasts until the next full hour of the clock."""
+    zone = "Australia/Lord_Howe"
+    midnight = datetime.fromisoformat(date).replace(tzinfo=ZoneInfo(zone))
+    period: dict[str, Any] = {
+        "start": midnight.astimezone(UTC),
+        "end": (midnight + timedelta(days=1)).astimezone(UTC),
+    }
+    quarters = (period["end"] - period["start"]) // timedelta(minutes=15)
+    clicks = [click((period["start"] + timedelta(minutes=15 * number)).isoformat()) for number in range(quarters)]
+    await load(database, 1, world_of(clicks), zone)
+    rollups = Rollups(database)
+
+    async def counts(**fields: Any) -> dict[str, int]:
+        answer = await ask(database, "hour", metrics=("clicks",), zone=zone, **period, **fields)
+        labels = [row["hour"] for row in answer["rows"]]
+        assert len(labels) == len(set(labels)) == quarters // 4
+        return {row["hour"][11:16] + row["hour"][19:]: row["clicks"] for row in answer["rows"]}
+
+    of_rows = await counts()
+    assert {label: of_rows[label] for label in hours} == hours
+    assert sum(of_rows.values()) == quarters
+    for program in await rollups.outdated():
+        await rollups.rebuild(program)
+    assert await counts() == await counts(filters={Dimension.SUB1: [None]}) == of_rows
+    assert await rollups.mismatches(ProgramId(1), 10) == []
+    for row in (await ask(database, "hour", metrics=("clicks",), zone=zone, **period))["rows"]:
+        hour = datetime.fromisoformat(row["hour"])
+        assert bucket_start(hour, GRAINS[Dimension.HOUR], ZoneInfo(zone)) == hour
+        found = await ask(
+            database, "hour", metrics=("clicks",), zone=zone, filters={Dimension.HOUR: [hour]}, **period
+        )
+        assert found["rows"] == [row]
+
+
+async def test_a_day_with_two_midnights_is_one_day(database: Database) -> None:
+    """Of rows, of rollups, of costs, in filters and among the empty ones; so are the week and month it begins."""
+    zone = "America/Havana"
+    clicks = [click(f"2026-11-0{day}T{hour}:30:00Z") for day in (1, 2) for hour in ("03", "04", "05", "06")]
+    costs = [Cost(date(2026, 11, 1), 1, 500, "EUR")]
+    await load(database, 1, world_of(clicks), zone, Facts(costs=costs))
+    first = datetime(2026, 11, 1, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    period: dict[str, Any] = {"start": first, "end": first + timedelta(days=4), "zone": zone}
+    for rolled_up in (False, True):
+        for program in await Rollups(database).outdated() if rolled_up else ():
+            await Rollups(database).rebuild(program)
+        rows = (await ask(database, "day", metrics=("clicks", "cost"), **period))["rows"]
+        assert [(row["day"][-2:], row["clicks"], row["cost"]) for row in rows] == [
+            ("01", 5, "5.00"), ("02", 2, "0.00"), ("03", 0, "0.00"), ("04", 0, "0.00"),
+        ]  # fmt: skip
+        for name in (Dimension.DAY, Dimension.MONTH):
+            found = await ask(database, name, metrics=("clicks",), filters={name: [first]}, **period)
+            assert found["totals"]["clicks"] == (5 if name is Dimension.DAY else 7)
+            assert len(found["rows"]) == 1
 
 
 async def test_weeks_begin_on_monday_in_the_programmes_zone(database: Database) -> None:

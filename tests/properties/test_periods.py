@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from attribution.domain.periods import Grain, bucket_start, buckets, cover, next_bucket
 
-ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Africa/Cairo", "Pacific/Auckland")
+ZONES = (
+    "UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Africa/Cairo", "Pacific/Auckland",
+    "Atlantic/Azores", "Australia/Lord_Howe",
+)  # fmt: skip
 instants = st.datetimes(datetime(2023, 1, 1), datetime(2027, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))  # noqa: DTZ001
 zones = st.sampled_from(ZONES).map(ZoneInfo)
 grains = st.sampled_from(Grain)

@@ -131,8 +131,9 @@ class Rollups:
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
             zone = await connection.fetchval(_SQL["zone"], program_id)
             for rollup in CLICK_ROLLUPS if zone is not None else ():
+                grains = (list(rollup.grains), rollup.grains[-1])
                 rows = await connection.fetch(
-                    rollup.sql("compare"), program_id, zone, list(rollup.grains), limit - len(found), timeout=LONG_S
+                    rollup.sql("compare"), program_id, zone, *grains, limit - len(found), timeout=LONG_S
                 )
                 found += [
                     Mismatch(

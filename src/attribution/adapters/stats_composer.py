@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from attribution.domain.measures import GRAINS, IDS, Dimension, Sum
-from attribution.domain.periods import Cover, Grain
+from attribution.domain.periods import Cover, Grain, repeated_midnights
 
 from .statements import statements
 from .stats_question import Bound, Question, Rates
@@ -45,9 +45,10 @@ class Composer:
     def fill(self, statement: str, source: Source, **parts: str) -> str:
         asked = self.question
         template = SQL[statement].removesuffix(";")
+        shown = asked.group_by if "{groups}" in template else ()
         filled = parts | {
             "columns": selected(source, asked.dimensions),
-            "groups": "".join(f"{self.expression(name, source)} AS {name}, " for name in asked.group_by),
+            "groups": "".join(f"{self.expression(name, source)} AS {name}, " for name in shown),
             "grouped": grouped(asked.group_by),
             "posts": self._posts(),
             "filters": " AND ".join(self._filters(source)) or "true",
@@ -68,12 +69,26 @@ class Composer:
 
     def expression(self, dimension: Dimension, source: Source) -> str:
         if dimension in source.times:
-            return f"date_trunc('{GRAINS[dimension]}', f.at, {self.value(self.question.zone.key, 'text')})"
+            return self._bucket(GRAINS[dimension])
         if dimension not in source.columns:
             return f"NULL::{type_of(dimension)}"
         if dimension is Dimension.NEW_OR_RETURNING:
             return SQL["new_or_returning"]
         return "p.content_type" if dimension is Dimension.CONTENT_TYPE else f"f.{plain(source.columns[dimension])}"
+
+    def _bucket(self, grain: Grain) -> str:
+        """As `bucket_start` has it; Postgres begins a day at the second of two midnights."""
+        asked = self.question
+        zone = self.value(asked.zone.key, "text")
+        bucket = f"date_trunc('{grain}', f.at, {zone})"
+        if grain is Grain.HOUR:
+            return f"date_trunc('{grain}', {bucket}, {zone})"
+        repeated = repeated_midnights(asked.start, asked.stop, asked.zone)
+        if not repeated:
+            return bucket
+        both = ("timestamptz", "timestamptz")
+        firsts = (map(self.value, pair, both) for pair in repeated.items())
+        return f"CASE {bucket} {' '.join(f'WHEN {s} THEN {f}' for s, f in firsts)} ELSE {bucket} END"
 
     def _filters(self, source: Source) -> list[str]:
         filters = [self.filter(name, source) for name in self.question.filters]

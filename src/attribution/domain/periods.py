@@ -1,15 +1,20 @@
 """How a period divides into whole years, months, weeks, days and hours of a time zone."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
 
 class Grain(StrEnum):
-    """The largest first. A week begins on Monday; an hour is an hour of the clock of the zone."""
+    """The largest first. A week begins on Monday; an hour is an hour of the clock of the zone.
+
+    A day begins at the first of its midnights. Where clocks change by half an hour, the hour before the change lasts
+    until their next full hour.
+    """
 
     YEAR = "year"
     MONTH = "month"
@@ -18,9 +23,12 @@ class Grain(StrEnum):
     HOUR = "hour"
 
 
+_HOUR: Final = timedelta(hours=1)
 _MIDNIGHT: Final = time()
 _BEYOND: Final = {Grain.YEAR: 366, Grain.MONTH: 31, Grain.WEEK: 7, Grain.DAY: 1}
 """Days from the first of a bucket that are in the next one."""
+_YEARS: Final = range(1970, 2100)
+"""Of which facts may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +103,9 @@ def _days(day: date, stop: datetime, grain: Grain, zone: ZoneInfo) -> Iterator[d
 
 def bucket_start(at: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
     """The instant at which the bucket that holds `at` begins."""
-    local = at.astimezone(zone)
     if grain is Grain.HOUR:
-        return _hour_start(local)
-    return _midnight(_first_day(local.date(), grain), zone)
+        return _full_hour(_full_hour(at, zone), zone)
+    return _midnight(_first_day(at.astimezone(zone).date(), grain), zone)
 
 
 def _first_day(day: date, grain: Grain) -> date:
@@ -121,7 +128,8 @@ def next_bucket(at: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
     """The beginning of the bucket after the one that holds `at`."""
     start = bucket_start(at, grain, zone)
     if grain is Grain.HOUR:
-        return start + timedelta(hours=1)
+        after = _full_hour(start + _HOUR, zone)
+        return after if bucket_start(after, grain, zone) == after else after + _HOUR
     # With half a day more, for the change of clocks.
     return bucket_start(start + timedelta(days=_BEYOND[grain] + 0.5), grain, zone)
 
@@ -132,6 +140,23 @@ def first_day_from(at: datetime, zone: ZoneInfo) -> date:
     return (first if first == at else next_bucket(at, Grain.DAY, zone)).astimezone(zone).date()
 
 
-def _hour_start(local: datetime) -> datetime:
+def _full_hour(at: datetime, zone: ZoneInfo) -> datetime:
+    """By the clock as it is at this instant; before the last full hour it may have been another."""
+    local = at.astimezone(zone)
     past = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
     return local.astimezone(UTC) - past
+
+
+def repeated_midnights(start: datetime, stop: datetime, zone: ZoneInfo) -> Mapping[datetime, datetime]:
+    """Second midnight -> first, of days with two, as clocks go back; of all buckets of the period, and maybe more."""
+    years = range(max(start.year - 1, _YEARS.start), min(stop.year + 2, _YEARS.stop))
+    return {second: first for year in years for second, first in _repeated_midnights(year, zone)}
+
+
+@lru_cache(maxsize=10_000)
+def _repeated_midnights(year: int, zone: ZoneInfo) -> tuple[tuple[datetime, datetime], ...]:
+    days = (date(year, 1, 1) + timedelta(days=number) for number in range(366))
+    midnights = (
+        tuple(datetime.combine(day, time(fold=fold), zone).astimezone(UTC) for fold in (1, 0)) for day in days
+    )
+    return tuple((second, first) for second, first in midnights if second > first)

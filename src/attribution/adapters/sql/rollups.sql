@@ -98,27 +98,28 @@ DELETE FROM click_deltas WHERE program_id = $1;
 DELETE FROM {rollup} WHERE program_id = $1;
 
 -- name: compare
--- What the rollup, with the deltas, has more than the rows, by bucket and dimensions; nothing when all is right.
+-- What the rollup, with the deltas, has more than the rows, by bucket and dimensions; nothing when all is right. As there,
+-- by the finest grain first, $4: an hour in which clocks change by half an hour is otherwise divided.
 SELECT grain, bucket{dimensions}, sum(clicks)::bigint AS clicks, sum(bot_clicks)::bigint AS bot_clicks
 FROM (
     SELECT grain, bucket{dimensions}, clicks, bot_clicks
     FROM {rollup}
     WHERE program_id = $1
     UNION ALL
-    SELECT g.grain, date_trunc(g.grain, at, $2){dimensions}, clicks, bot_clicks
+    SELECT g.grain, date_trunc(g.grain, date_trunc($4, at, $2), $2){dimensions}, clicks, bot_clicks
     FROM click_deltas CROSS JOIN unnest($3::text[]) AS g (grain)
     WHERE program_id = $1
     UNION ALL
-    SELECT g.grain, date_trunc(g.grain, clicked_at, $2){dimensions},
+    SELECT g.grain, date_trunc(g.grain, date_trunc($4, clicked_at, $2), $2){dimensions},
            -count(*) FILTER (WHERE NOT is_bot), -count(*) FILTER (WHERE is_bot)
     FROM clicks CROSS JOIN unnest($3::text[]) AS g (grain)
     WHERE program_id = $1
-    GROUP BY g.grain, date_trunc(g.grain, clicked_at, $2){dimensions}
+    GROUP BY 1, 2{dimensions}
 ) f
 GROUP BY grain, bucket{dimensions}
 HAVING sum(clicks) <> 0 OR sum(bot_clicks) <> 0
 ORDER BY grain, bucket
-LIMIT $4;
+LIMIT $5;
 
 -- name: zone
 SELECT rolled_up_in FROM programs WHERE program_id = $1;
