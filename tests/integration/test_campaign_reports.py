@@ -130,6 +130,21 @@ async def test_goals_worked_by_hand(api: Api) -> None:
     assert as_csv.text.splitlines()[1].startswith(f"{campaign['id']},Winter,sales,orders,3,5,0.600000,false,higher")
 
 
+async def test_csv_of_goals_goes_on_at_the_link_of_its_head(api: Api) -> None:
+    """Page after page, each campaign once."""
+    for number in range(5):
+        await api.make("campaigns", name=f"Campaign {number}", goal="sales")
+    address = "/v1/reports/goals?format=csv&limit=2&to=2026-12-01"
+    found, pages = [], 0
+    while address:
+        page = await api.ask("GET", address)
+        assert page.headers["content-type"] == "text/csv; charset=utf-8"
+        found += list(dict.fromkeys(line.split(",")[1] for line in page.text.splitlines()[1:]))
+        pages += 1
+        address = page.links.get("next", {}).get("url", "")
+    assert (found, pages) == ([f"Campaign {number}" for number in range(5)], 3)
+
+
 async def test_an_order_of_nobody_without_a_rate_holds_up_no_report_of_a_campaign(api: Api) -> None:
     """It is nobody's revenue; asked for all, revenue is not known."""
     campaign = await api.make("campaigns", name="Winter", goal="sales", ends_at="2026-11-10T00:00:00Z")

@@ -3,12 +3,15 @@
 import random
 from collections import defaultdict
 from collections.abc import Mapping
+from csv import DictReader
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from tests.integration.test_credit_convergence import until_idle
 from tests.integration.test_stats import ZONES, click, load, sale, world_of
 from tests.support.api import Api, assert_problem
 from tests.support.facts import Facts, random_facts
@@ -170,3 +173,24 @@ async def test_what_cannot_be_asked_is_named(api: Api) -> None:
     for parameter, value in (("by", "link"), ("from", "x"), ("limit", "0"), ("cursor", "-"), ("planet", "mars")):
         response = await api.ask("GET", path, params={"by": "code"} | {parameter: value})
         assert_problem(response, 422, "query", parameter)
+
+
+async def test_csv_goes_on_at_the_link_of_its_head_and_ends_with_those_without_an_influencer(api: Api) -> None:
+    """Of two influencers' customers and one that nobody brought, whom by=campaign has in its cohort of none too."""
+    for name in ("ANNA", "BELLA"):
+        influencer = await api.make("influencers", name=name)
+        campaign = await api.make("campaigns", name=name)
+        await api.make("codes", code=name, influencer_id=influencer["id"], campaign_id=campaign["id"])
+    for number, codes in enumerate((["ANNA"], ["BELLA"], [])):
+        order = {"order_id": str(number), "ordered_at": "2026-03-01T10:00:00Z", "currency": "USD", "amount": "10"}
+        await api.ask("POST", "/v1/orders", order | {"customer_id": f"c{number}", "discount_codes": codes})
+    await until_idle(api.database)
+    address = "/v1/reports/lifetime-value?by=campaign&from=2026-03-01&to=2026-04-01&format=csv&limit=2"
+    pages = []
+    while address:
+        page = await api.ask("GET", address)
+        pages.append([(row["campaign"], row["customers"], row["part"]) for row in DictReader(StringIO(page.text))])
+        address = page.links.get("next", {}).get("url", "")
+    [first, last] = pages
+    assert [(customers, part) for _, customers, part in first] == [("1", "cohort")] * 2
+    assert last == [("", "1", "cohort"), ("", "1", "without_influencer")]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from attribution.adapters.goal_table import AimedCampaign, GoalTable
@@ -23,6 +23,7 @@ from .report_query import AS_CSV, Form, To, as_csv, invalid, period
 from .resources import decode_cursor, encode_cursor
 from .route import V1Route
 from .services import QuestionServices
+from .stats_csv import following_page
 
 _PAGE_MAX = 100
 _GOAL_COLUMNS = ("id", "name", "goal", "metric", "figure", "target", "share", "reached", "better", "formula")
@@ -177,14 +178,15 @@ def campaign_reports_router(services: QuestionServices) -> APIRouter:
         responses=documented(401, 404, 409, 422, 503) | AS_CSV,
     )
     async def goal_reports(
-        program: ProgramOf, query: Annotated[GoalsQuery, Depends(_goals)], form: Form = "json"
+        request: Request, program: ProgramOf, query: Annotated[GoalsQuery, Depends(_goals)], form: Form = "json"
     ) -> Any:
         found = await _aimed(table, program, query)
         data = [await goals.report(program, campaign, query.start, query.end) for campaign in found[: query.limit]]
+        more = encode_cursor(found[query.limit - 1].campaign_id) if len(found) > query.limit else None
         if form == "csv":
-            return as_csv("goals", _GOAL_COLUMNS, [row for report in data for row in _lines(report)])
-        more = len(found) > query.limit
-        return {"data": data, "next_cursor": encode_cursor(found[query.limit - 1].campaign_id) if more else None}
+            lines = [row for report in data for row in _lines(report)]
+            return as_csv("goals", _GOAL_COLUMNS, lines, following_page(request, more))
+        return {"data": data, "next_cursor": more}
 
     @router.get(
         "/long-tail",

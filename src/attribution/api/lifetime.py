@@ -1,10 +1,11 @@
 """/v1/reports/lifetime-value."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from attribution.adapters.customer_values import HORIZONS
@@ -18,11 +19,12 @@ from .report_query import AS_CSV, Form, From, To, as_csv, period
 from .route import V1Route
 from .services import QuestionServices
 from .stats import cursor_of, offset_of
+from .stats_csv import following_page
 
 _DEFAULT_PERIOD = timedelta(days=365)
 _COLUMNS = (
     "month", "customers", "orders", *(f"net_revenue_per_customer_{days}" for days in HORIZONS), "net_revenue_so_far",
-    "refunds", "repeat_rate",
+    "refunds", "repeat_rate", "part",
 )  # fmt: skip
 
 
@@ -73,12 +75,21 @@ def lifetime_router(services: QuestionServices) -> APIRouter:
         responses=documented(401, 404, 409, 422, 503) | AS_CSV,
     )
     async def lifetime_value(
-        program: ProgramOf, query: Annotated[LifetimeQuery, Depends(_asked)], form: Form = "json"
+        request: Request, program: ProgramOf, query: Annotated[LifetimeQuery, Depends(_asked)], form: Form = "json"
     ) -> Any:
         answer = dict(await values.query(program, query))
-        if form == "csv":
-            return as_csv("lifetime-value", [query.by, *_COLUMNS], answer["rows"])
         answer["next_cursor"] = cursor_of(answer.pop("next_offset"))
+        if form == "csv":
+            following = following_page(request, answer["next_cursor"])
+            return as_csv("lifetime-value", [query.by, *_COLUMNS], _lines(answer), following)
         return answer
 
     return router
+
+
+def _lines(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """After the last page's cohorts, so that all pages together have them once, those without an influencer."""
+    cohorts = [row | {"part": "cohort"} for row in answer["rows"]]
+    if answer["next_cursor"] is not None:
+        return cohorts
+    return cohorts + [row | {"part": "without_influencer"} for row in answer["without_influencer"]]

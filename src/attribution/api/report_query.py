@@ -13,6 +13,7 @@ from attribution.domain.programs import Program
 from attribution.errors import FieldError, InvalidInputError
 
 from .stats import moment
+from .stats_csv import csv_headers
 
 From = Annotated[str | None, Query(alias="from", max_length=64, description="an instant, or a date")]
 To = Annotated[str | None, Query(alias="to", max_length=64, description="exclusive; by default now")]
@@ -39,16 +40,20 @@ def period(program: Program, start: str | None, end: str | None, default: timede
     return since, until
 
 
-def as_csv(name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Response:
-    """One line a row, below the columns' names. What is nested has its names joined by `_`. Null is empty."""
+def as_csv(
+    name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], following: str | None = None
+) -> Response:
+    """One line a row, below the columns' names. What is nested has its names joined by `_`. Null is empty.
+
+    `following`: the address of the next page.
+    """
     text = StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
     for row in rows:
         cells = dict(_flattened(row))
         writer.writerow([_cell(cells.get(column)) for column in columns])
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=csv_headers(name, following))
 
 
 def _flattened(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -25,7 +25,7 @@ from .fields import object_id
 from .problems import documented
 from .route import V1Route
 from .services import QuestionServices
-from .stats_csv import as_csv
+from .stats_csv import as_csv, csv_headers, following_page
 from .value_list import value_list
 
 _CSV = "text/csv"
@@ -344,9 +344,6 @@ def stats_router(services: QuestionServices) -> APIRouter:
 def _csv_answer(
     request: Request, query: StatsQuery, rows: Sequence[Mapping[str, Any]], cursor: str | None
 ) -> Response:
-    """The next page is a link of the head, as RFC 8288 has it."""
-    headers = {"Content-Disposition": 'attachment; filename="stats.csv"'}
-    if cursor is not None:
-        headers["Link"] = f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'
     text = as_csv(query.group_by, query.metrics, rows, compare=query.compare)
+    headers = csv_headers("stats", following_page(request, cursor))
     return Response(text, media_type=f"{_CSV}; charset=utf-8", headers=headers)
