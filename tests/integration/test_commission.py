@@ -16,6 +16,8 @@ from tests.integration.test_credit_entries import _refund, arrive, land, make_ru
 from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
 from tests.integration.test_stats import ask
 from tests.support.facts import Cost, Facts, Plan, store_facts, store_plans
+from tests.support.recomputing import Asked, recompute
+from tests.support.recomputing import ask as ask_again
 from tests.support.reference import Version, World
 from tests.support.worlds import HOUR, START, found_program
 
@@ -167,6 +169,70 @@ async def test_without_a_rate_there_is_credit_and_no_value_until_it_is_posted(se
         await rate(service, "USD", figure)
         await service.settle()
         assert (await ask(service.database, metrics=("revenue",)))["totals"] == {"revenue": "9.00"}
+
+
+async def value_of(service: Service, order: ConversionMessage) -> str:
+    explained = await service.explain(order)
+    assert explained["recorded"]["as_explained"]
+    totals = (await ask(service.database, metrics=("revenue",)))["totals"]
+    assert totals == {"revenue": explained["value"]["net"]}
+    return str(explained["value"]["net"])
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("is_credited", [False, True])
+async def test_a_conversion_keeps_its_first_rate_credited_or_not(
+    service: Service, *, is_credited: bool, waits: bool
+) -> None:
+    """Also for its refunds, when credit comes late, and by the models of stats; a recomputation takes the last."""
+    order = sale("A", 5, visitor_id="v1", gross_minor=10_000, currency="USD")
+    if is_credited:
+        await land(service, ANNA)
+    if not waits:
+        await rate(service, "USD", "0.8")
+    await credited(service, order)
+    if waits:
+        await rate(service, "USD", "0.8")
+        await service.settle()
+    await rate(service, "USD", "0.5")
+    await service.settle()
+    assert await value_of(service, order) == "80.00"
+    await service.accept(_refund("r1", "50.00"))
+    await service.settle()
+    assert await value_of(service, order) == "40.00"
+    if not is_credited:
+        await arrive(service, ANNA)
+        await service.settle()
+        assert [credit["influencer_id"] for credit in (await service.explain(order))["credits"]] == ["1"]
+        assert await value_of(service, order) == "40.00"
+    by_model = await ask(service.database, metrics=("revenue",), model=Model.FIRST_TOUCH)
+    assert by_model["totals"] == {"revenue": "40.00"}
+    await ask_again(service.database, PROGRAM, Asked())
+    await recompute(service.database)
+    assert await value_of(service, order) == "25.00"
+    await rate(service, "USD", "0.9")
+    await service.accept(_refund("r2", "30.00"))
+    await service.settle()
+    assert await value_of(service, order) == "10.00"
+
+
+async def test_the_upgrade_leaves_conversions_without_credit_at_the_value_they_have(
+    service: Service, database_url: str
+) -> None:
+    """Before it, each correction had them valued again."""
+    order = sale("A", 5, gross_minor=10_000, currency="USD")
+    await rate(service, "USD", "0.8")
+    await credited(service, order)
+    settings = Settings(database_url=database_url)
+    await asyncio.to_thread(command.downgrade, configured(settings), "0026")
+    await asyncio.to_thread(migrate, settings)
+    await rate(service, "USD", "0.5")
+    await service.accept(_refund("r1", "50.00"))
+    await service.settle()
+    assert await value_of(service, order) == "40.00"
+    await service.accept(_refund("r2", "10.00"))
+    await service.settle()
+    assert await value_of(service, order) == "32.00"
 
 
 async def test_without_the_rate_of_a_flat_amount_the_commission_alone_is_not_known(service: Service) -> None:

@@ -42,6 +42,8 @@ class StoredConversion(NamedTuple):
     click_link_id: LinkId | None
     facts: ConversionFacts
     bound_at_us: int | None
+    valued_at_us: int | None = None
+    """When first judged, or recomputed: its rate of exchange is of then."""
     is_judged: bool = False
     """Whether an attributor has seen it before."""
     visitors: frozenset[str] = frozenset()
@@ -57,18 +59,19 @@ class StoredConversion(NamedTuple):
     def of(cls, row: Row) -> Self:
         """A row of the statement `conversions`."""
         (
-            visitor_id, bound_at, recomputation_id, status, click_is_here, click_visitor_id, named, is_awaited,
+            visitor_id, bound_at, valued_at, recomputation_id, status, click_is_here, click_visitor_id, named,
+            is_awaited,
         ) = row[_SAID:]  # fmt: skip
         visitors = frozenset(filter(None, (visitor_id, click_visitor_id)))
         return tuple.__new__(cls, (
-            *_said(row), to_us(bound_at) if bound_at else None, status is not None, visitors, frozenset(named),
-            click_is_here and is_awaited, recomputation_id,
+            *_said(row), to_us(bound_at) if bound_at else None, to_us(valued_at) if valued_at else None,
+            status is not None, visitors, frozenset(named), click_is_here and is_awaited, recomputation_id,
         ))  # fmt: skip
 
     @classmethod
     def bound(cls, row: Row, at_us: int, recomputation_id: RecomputationId) -> Self:
         """`row`: as `conversions` begins. To a recomputation, whatever binds it by now."""
-        return tuple.__new__(cls, (*_said(row), at_us, False, _NOBODY, _NOBODY, False, recomputation_id))
+        return tuple.__new__(cls, (*_said(row), at_us, at_us, False, _NOBODY, _NOBODY, False, recomputation_id))
 
     @property
     def key(self) -> ConversionKey:

@@ -30,7 +30,12 @@ class ValuationFacts:
         returning = await self._returning(conversions)
         return [
             ConversionTerms(
-                c.type, c.currency, _is_new(c, returning), c.status is ConversionStatus.CANCELLED, c.bound_at_us
+                c.type,
+                c.currency,
+                _is_new(c, returning),
+                c.status is ConversionStatus.CANCELLED,
+                c.bound_at_us,
+                c.valued_at_us,
             )
             for c in conversions
         ]

@@ -27,7 +27,8 @@ class Books:
 class ConversionTerms(NamedTuple):
     """Of a conversion, what its value hangs on beside its amounts.
 
-    `new_customer` None: not known. Plans and rates made after `bound_at_us` do not count.
+    `new_customer` None: not known. Plans and rates of their currencies made after `bound_at_us` do not count. Nor do
+    rates of its own made after `valued_at_us`, which is earlier where credit came late.
     """
 
     type: str
@@ -35,6 +36,7 @@ class ConversionTerms(NamedTuple):
     new_customer: bool | None = None
     cancelled: bool = False
     bound_at_us: int | None = None
+    valued_at_us: int | None = None
 
 
 class Valuation(NamedTuple):
@@ -114,21 +116,21 @@ def _rate(facts: ConversionFacts, terms: ConversionTerms, books: Books) -> Fract
     is_home = terms.currency == books.currency
     if is_home or not (facts.gross_minor or facts.net_minor or facts.discount_minor):
         return None
-    return _minor_rate(terms.currency, facts, terms, books)
+    return _minor_rate(terms.currency, facts, books, terms.valued_at_us)
 
 
-def _minor_rate(base: str, facts: ConversionFacts, terms: ConversionTerms, books: Books) -> Fraction:
+def _minor_rate(base: str, facts: ConversionFacts, books: Books, at_us: int | None) -> Fraction:
     day = day_of(facts.occurred_at_us, books.timezone)
-    return minor_rate(base, books.currency, books.rates.rate(day, base, books.currency, terms.bound_at_us))
+    return minor_rate(base, books.currency, books.rates.rate(day, base, books.currency, at_us))
 
 
 def _in_currency(
     plan: CommissionPlan | None, facts: ConversionFacts, terms: ConversionTerms, books: Books
 ) -> CommissionPlan | None:
-    """With its flat amount in the programme's currency, at the conversion's rate."""
+    """With its flat amount in the programme's currency."""
     if plan is None or not plan.flat_minor or plan.currency in (None, books.currency):
         return plan
-    rate = _minor_rate(plan.currency or books.currency, facts, terms, books)
+    rate = _minor_rate(plan.currency or books.currency, facts, books, terms.bound_at_us)
     return replace(plan, flat_minor=half_up(plan.flat_minor * rate), currency=books.currency)
 
 

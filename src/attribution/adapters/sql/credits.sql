@@ -58,11 +58,13 @@ WHERE EXISTS (
 GROUP BY c.program_id, c.customer_id;
 
 -- name: conversions
--- `named`: as was last written; `click_visitor_id`: of the click it names, if that is here.
+-- `valued_at`: those judged before it was kept were valued when bound, or last judged. `named`: as was last written;
+-- `click_visitor_id`: of the click it names, if that is here.
 SELECT c.program_id, c.conversion_id, c.source, c.type, c.external_id, c.status, c.currency, c.refunded_minor,
        c.customer_id, c.new_customer, c.click_id, c.click_link_id, c.occurred_at, c.gross_minor, c.discount_minor,
        c.click_state, c.discount_codes, c.visitor_id,
-       a.bound_at, a.recomputation_id, a.status AS attribution_status,
+       a.bound_at, coalesce(a.valued_at, a.bound_at, a.attributed_at) AS valued_at, a.recomputation_id,
+       a.status AS attribution_status,
        k.click_id IS NOT NULL AS click_stored, k.visitor_id AS click_visitor_id,
        ARRAY(
            SELECT v.visitor_id
@@ -240,11 +242,12 @@ LIMIT $4;
 -- Conversions ($1, $2) and the number of each one's outcome ($3), of which there are few. By a recomputation, $13 made at
 -- $14: bound to it, credited or not.
 INSERT INTO attributions AS a (
-    program_id, conversion_id, status, reason, model, rule_id, bound_at, attributed_at, recomputation_id,
+    program_id, conversion_id, status, reason, model, rule_id, bound_at, valued_at, attributed_at, recomputation_id,
     rate_numerator, rate_denominator, missing_rate_day, missing_rate_base
 )
 SELECT program_id, conversion_id, status, reason, model, rule_id,
-       coalesce($14::timestamptz, CASE WHEN credited THEN clock_timestamp() END), now(), $13::bigint,
+       coalesce($14::timestamptz, CASE WHEN credited THEN clock_timestamp() END),
+       coalesce($14::timestamptz, clock_timestamp()), now(), $13::bigint,
        rate_numerator, rate_denominator, missing_rate_day, missing_rate_base
 FROM unnest($1::text::bigint[], $2::text::bigint[], $3::text::bigint[]) AS j (program_id, conversion_id, outcome)
 JOIN unnest($4::text[], $5::text[], $6::text[], $7::bigint[], $8::boolean[], $9::numeric[], $10::numeric[],
@@ -253,7 +256,8 @@ JOIN unnest($4::text[], $5::text[], $6::text[], $7::bigint[], $8::boolean[], $9:
            missing_rate_base, outcome) USING (outcome)
 ON CONFLICT (program_id, conversion_id) DO UPDATE SET
     status = excluded.status, reason = excluded.reason, model = excluded.model, rule_id = excluded.rule_id,
-    bound_at = coalesce($14, a.bound_at, excluded.bound_at), attributed_at = excluded.attributed_at,
+    bound_at = coalesce($14, a.bound_at, excluded.bound_at),
+    valued_at = coalesce($14, a.valued_at, a.bound_at, a.attributed_at), attributed_at = excluded.attributed_at,
     recomputation_id = coalesce($13, a.recomputation_id),
     rate_numerator = excluded.rate_numerator, rate_denominator = excluded.rate_denominator,
     missing_rate_day = excluded.missing_rate_day, missing_rate_base = excluded.missing_rate_base;

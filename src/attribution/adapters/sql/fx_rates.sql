@@ -43,21 +43,10 @@ WHERE program_id = $1 AND date = ANY ($2::date[])
 ORDER BY fx_rate_id
 
 -- name: reopen
--- Conversions without a value for want of such a rate; and those not bound yet, which have the last rate of their day.
+-- Conversions without a value for want of such a rate; others keep theirs.
 INSERT INTO credit_queue (program_id, conversion_id)
 SELECT a.program_id, a.conversion_id
 FROM attributions a
 JOIN unnest($2::date[], $3::text[], $4::text[]) AS r (day, base, quote)
   ON a.missing_rate_day = r.day AND a.missing_rate_base IN (r.base, r.quote)
 WHERE a.program_id = $1
-UNION
-SELECT c.program_id, c.conversion_id
-FROM programs p
-CROSS JOIN unnest($2::date[], $3::text[], $4::text[]) AS r (day, base, quote)
-JOIN conversions c
-  ON c.program_id = p.program_id
- AND c.occurred_at >= r.day::timestamp AT TIME ZONE p.timezone
- AND c.occurred_at < (r.day + 1)::timestamp AT TIME ZONE p.timezone
-JOIN attributions a ON a.program_id = c.program_id AND a.conversion_id = c.conversion_id
-WHERE p.program_id = $1 AND p.currency IN (r.base, r.quote) AND c.currency IN (r.base, r.quote)
-  AND c.currency <> p.currency AND a.bound_at IS NULL
