@@ -1,12 +1,13 @@
 """Series without gaps, and beside the period before."""
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from tests.integration.test_stats import BERLIN, ask, click, load, sale, world_of
+from tests.support.facts import Cost, Facts
 
 from attribution.adapters.postgres import Database
 from attribution.domain.measures import Dimension
@@ -15,7 +16,7 @@ from attribution.errors import InvalidInputError
 pytestmark = pytest.mark.usefixtures("foreign_program")
 
 ZONE = ZoneInfo(BERLIN)
-MARCH, APRIL, MAY = (datetime(2026, month, 1, tzinfo=ZONE).astimezone(UTC) for month in (3, 4, 5))
+MARCH, APRIL, MAY, JUNE = (datetime(2026, month, 1, tzinfo=ZONE).astimezone(UTC) for month in (3, 4, 5, 6))
 
 
 async def test_a_series_has_every_day_of_its_period(database: Database) -> None:
@@ -93,6 +94,19 @@ async def test_a_month_is_compared_with_the_month_before(database: Database) -> 
     ]  # fmt: skip
     assert answer["totals"]["previous"]["clicks"] == 2
     assert answer["totals"]["change"]["clicks"] == "0.500000"
+
+
+async def test_what_grew_from_below_zero_has_a_change_above_it(database: Database) -> None:
+    """A fee of 10.00 brought nothing in March, and 5.00 in April: ROI -1, then -0.5."""
+    messages = [sale("A", "2026-04-10T12:00:00Z", 500, visitor_id="v")]
+    clicks = [click("2026-04-10T11:00:00Z", visitor="v")]
+    fees = Facts(costs=[Cost(date(2026, month, 5), 1, 1_000, "EUR", 1) for month in (3, 4)])
+    await load(database, 1, world_of(clicks, messages), BERLIN, fees)
+    answer = await ask(database, "influencer", metrics=("roi",), start=APRIL, end=MAY, compare=True)
+    [row] = answer["rows"]
+    assert (row["roi"], row["previous"]["roi"], row["change"]["roi"]) == ("-0.500000", "-1.00000", "0.500000")
+    fallen = await ask(database, "influencer", metrics=("revenue",), start=MAY, end=JUNE, compare=True)
+    assert fallen["totals"]["change"]["revenue"] == "-1.00000"
 
 
 async def test_days_are_compared_by_their_number(database: Database) -> None:

@@ -66,6 +66,6 @@ class PeriodBefore:
 
 
 def compared(now: Table, before: Table) -> Table:
-    """`change`: (now - before) / before of the metrics shown; null where there is no value, or it was 0."""
+    """`change`: (now - before) / |before| of the metrics shown; null where there is no value, or it was 0."""
     change = {name: changes(now[name], column) for name, column in before.items()}
     return {**now, "previous": rows_of(before), "change": rows_of(change)}

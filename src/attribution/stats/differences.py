@@ -10,7 +10,7 @@ Value = int | float | str | None
 
 
 def changes(now: Sequence[Value], before: Sequence[Value]) -> list[str | None]:
-    """(now - before) / before; null where there is no value, or it was 0."""
+    """(now - before) / |before|, so that more is positive; null where there is no value, or it was 0."""
     return [_change(value, was) for value, was in zip(now, before, strict=True)]
 
 
@@ -18,6 +18,6 @@ def _change(now: Value, before: Value) -> str | None:
     if now is None or before is None:
         return None
     if isinstance(now, int) and isinstance(before, int):
-        return ratio(now - before, before)
+        return ratio(now - before, abs(before))
     was = Decimal(str(before))
-    return ratio(Decimal(str(now)) - was, was)
+    return ratio(Decimal(str(now)) - was, abs(was))
