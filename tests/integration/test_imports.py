@@ -89,6 +89,59 @@ async def test_youtubes_own_file_is_understood(api: Api, called: str) -> None:
     }  # fmt: skip
 
 
+SPELLED = (
+    ("https://www.instagram.com/reel/QQQ/?igsh=abc", "https://www.instagram.com/reel/QQQ/"),
+    ("https://www.instagram.com/anna/reel/SSS/", "https://www.instagram.com/reel/SSS/"),
+    ("https://www.instagram.com/anna/p/TTT?img_index=2", "http://instagram.com/p/TTT"),
+    ("https://youtu.be/vid1?si=xyz", "vid1"),
+    ("https://www.youtube.com/watch?v=vid2&t=3s", "vid2"),
+    ("https://m.youtube.com/watch?v=vid3", "vid3"),
+    ("https://www.youtube.com/watch?app=desktop&v=vid4", "https://youtu.be/vid4"),
+    ("https://YouTube.com/shorts/vid5?feature=share", "vid5"),
+    ("http://www.facebook.com/reel/124", "https://www.facebook.com/reel/124/"),
+    ("https://m.facebook.com/watch/?v=77&mibextid=x", "https://www.facebook.com/watch?v=77"),
+    ("https://www.facebook.com/story.php?id=2&story_fbid=1", "https://facebook.com/story.php?story_fbid=1&id=2#x"),
+    ("https://www.tiktok.com/@anna/video/7?is_from_webapp=1", "https://www.tiktok.com/@anna/video/7?_t=8"),
+    ("https://blog.example/?p=3&utm_source=ig&fbclid=5", "https://blog.example?p=3"),
+)
+OTHERS = (
+    "https://www.instagram.com/reel/qqq/", "https://www.instagram.com/anna/", "VID1", "https://youtu.be/",
+    "https://www.youtube.com/watch?list=vid2", "https://www.facebook.com/watch?v=78", "https://blog.example/?p=4",
+    "https://www.facebook.com/story.php?story_fbid=2&id=2", "https://blog.example/p=3", "youtube.com/watch?v=vid2",
+)  # fmt: skip
+
+
+async def test_a_post_is_found_however_a_share_button_spelled_its_address(api: Api) -> None:
+    """Another post's address is none of its own, though only a parameter or a letter's case differs."""
+    await make_posts(api, **{str(number): stored for number, (stored, _) in enumerate(SPELLED)})
+    rows = [f"{named},{number}" for number, (_, named) in enumerate(SPELLED)]
+    assert await take(api, "insights", "\n".join(["post,views", *rows]), **AT) == counts(accepted=len(SPELLED))
+    for number in range(len(SPELLED)):
+        assert await totals(api, str(number)) == {"views": number}
+    refused = (await take(api, "insights", "\n".join(["post,views", *(f"{other},1" for other in OTHERS)]), **AT))[
+        "refused"
+    ]
+    assert [row["row"] for row in refused] == [number + 2 for number in range(len(OTHERS))]
+
+
+async def test_an_address_of_several_posts_is_refused_unless_one_is_stored_so(api: Api) -> None:
+    """The very address wins; an error names the posts, and `post_id` or an external id says which."""
+    addresses = ("https://www.instagram.com/reel/A/?igsh=1", "https://www.instagram.com/anna/reel/A/")
+    await make_posts(api, **dict(zip("ab", addresses, strict=True)))
+    ids = [post["id"] for post in (await api.ask("GET", "/v1/posts")).json()["data"]]
+    for kind, row in (
+        ("insights", "post,at,views\n{},2026-11-20,1\n"),
+        ("costs", "post,kind,amount,currency,date\n{},fee,5,USD,2026-11-20\n"),
+    ):
+        result = await take(api, kind, row.format("https://www.instagram.com/reel/A/"))
+        [[error]] = [row["errors"] for row in result["refused"]]
+        assert error["msg"] == f"is the address of the posts {', '.join(ids)}: say which by its `post_id`"
+        assert await take(api, kind, row.format(addresses[1])) == counts(accepted=1)
+    both = f"post_id,Permalink,at,views\n{ids[0]},https://www.instagram.com/reel/A/,2026-11-21,9\n"
+    assert await take(api, "insights", both) == counts(accepted=1)
+    assert (await totals(api, "a"), await totals(api, "b")) == ({"views": 9}, {"views": 1})
+
+
 async def test_figures_by_the_day_are_no_totals(api: Api) -> None:
     await make_posts(api, a=None)
     result = await take(api, "insights", "Post ID,Date,Views\na,2026-11-20,5\na,Lifetime,7\n", **AT)

@@ -20,6 +20,7 @@ from attribution.adapters.stats_facts import wanted_rates_statement
 from attribution.adapters.stats_question import Question
 from attribution.adapters.stats_sql import page_statement
 from attribution.adapters.stored_conversions import arrays_of
+from attribution.api.platform_columns import post_forms
 from attribution.domain.click_id import make_click_id
 from attribution.domain.ids import ProgramId
 from attribution.domain.instants import to_us
@@ -36,6 +37,8 @@ SELECT 1, at, gen_random_uuid(), 1, false, 'browser', 'v' || n % 500
 FROM generate_series(1, 6000) n, LATERAL (SELECT timestamptz '2026-01-01Z' + n * interval '20 minutes' AS at) t;
 INSERT INTO links (program_id, slug, destination, forward_query, status)
 SELECT 1, 'slug' || n, 'https://shop.example/', 'none', 'active' FROM generate_series(1, 6000) n;
+INSERT INTO posts (program_id, post_id, influencer_id, channel, url, status) OVERRIDING SYSTEM VALUE
+SELECT 1, 1000 + n, 1, 'instagram', 'https://www.instagram.com/p/' || n, 'active' FROM generate_series(1, 6000) n;
 INSERT INTO conversions (
     program_id, source, type, external_id, updated_at, content_hash, status, occurred_at, currency, gross_minor,
     discount_minor, visitor_id, customer_id, click_state, discount_codes
@@ -145,6 +148,12 @@ async def test_a_slug_is_found_by_its_index(connection: "Connection") -> None:
     plan = await explain(connection, "link_store", "find", ["slug17", "slug4000"])
     assert "links_slug_key" in plan.indexes
     assert "links" not in plan.scanned_whole
+
+
+async def test_posts_are_found_by_the_page_of_their_address(connection: "Connection") -> None:
+    forms = [form for number in range(200) for form in post_forms(f"https://instagram.com/reel/{number}?igsh=x")]
+    plan = await explain(connection, "references", "posts", 1, forms, forms)
+    assert "posts_page" in plan.indexes
 
 
 async def test_the_queue_is_read_in_its_order(connection: "Connection") -> None:

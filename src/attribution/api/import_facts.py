@@ -6,7 +6,7 @@ from typing import Any
 from attribution.adapters.fx_rate_table import FxRateTable
 from attribution.adapters.insight_table import InsightTable
 from attribution.adapters.recording import Recorded
-from attribution.adapters.references import References
+from attribution.adapters.references import Found, References
 from attribution.domain.insights import METRICS
 from attribution.domain.programs import Program
 from attribution.domain.rfc3339 import parse_instant
@@ -17,7 +17,7 @@ from .csv_cells import cells_of, count, moment, values
 from .csv_table import CsvRow
 from .fields import object_id
 from .fx_rates import NewFxRate
-from .importing import Outcome, Taken, refuse_unknown_columns
+from .importing import Outcome, Taken, misnamed, refuse_unknown_columns
 from .insights import NewInsight
 from .platform_columns import DATE_COLUMN, INSIGHT_COLUMNS, LIFETIME, SUMS, post_forms
 
@@ -54,19 +54,18 @@ class InsightImporter:
         said = [item for item in read if isinstance(item, dict)]
         return _taken(read, await self._insights.record(self._program.program_id, said))
 
-    async def _posts(self, cells: Sequence[Mapping[str, str]]) -> Mapping[tuple[str, str], int]:
-        """(Column, reference) -> post."""
+    async def _posts(self, cells: Sequence[Mapping[str, str]]) -> Mapping[str, Found]:
+        """By the column."""
         program_id = self._program.program_id
         wanted = {name: {own[name] for own in cells if name in own} for name in _POST}
         ids = [number for text in wanted["post_id"] if (number := object_id(text)) is not None]
-        found = {
+        return {
             "post_id": await self._references.known_posts(program_id, ids),
             "post": await self._references.posts(program_id, {ref: post_forms(ref) for ref in wanted["post"]}),
             "url": await self._references.posts(program_id, {ref: post_forms(ref) for ref in wanted["url"]}),
         }
-        return {(name, text): post_id for name, posts in found.items() for text, post_id in posts.items()}
 
-    def _read(self, cells: Mapping[str, str], own: Mapping[str, str], posts: Mapping[tuple[str, str], int]) -> Read:
+    def _read(self, cells: Mapping[str, str], own: Mapping[str, str], posts: Mapping[str, Found]) -> Read:
         named = [(name, own[name]) for name in _POST if name in own]
         if any(text.casefold() in SUMS for _, text in named):
             return Outcome.SKIPPED
@@ -128,13 +127,15 @@ def _ours(cells: Mapping[str, str]) -> dict[str, str]:
     return {name: texts[0] for name, texts in filled.items() if texts}
 
 
-def _post(named: Sequence[tuple[str, str]], posts: Mapping[tuple[str, str], int]) -> int:
-    found = next((posts[reference] for reference in named if reference in posts), None)
-    if found is not None:
-        return found
+def _post(named: Sequence[tuple[str, str]], posts: Mapping[str, Found]) -> int:
+    """The first that a column names; another column may tell which of several."""
+    found = [(name, posts[name].get(text, ())) for name, text in named]
+    for _, ids in found:
+        if len(ids) == 1:
+            return ids[0]
     if not named:
         raise InvalidInputError(FieldError(("body", "post"), "is required"))
-    raise InvalidInputError(*(FieldError(("body", name), "is no post of this programme") for name, _ in named))
+    raise InvalidInputError(*(misnamed(name, ids, "is no post of this programme") for name, ids in found))
 
 
 def _refuse_days(cells: Mapping[str, str]) -> None:

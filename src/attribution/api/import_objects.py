@@ -7,19 +7,18 @@ from typing import Any
 
 from attribution.adapters.objects import Objects
 from attribution.adapters.postgres import Row
-from attribution.adapters.references import References
+from attribution.adapters.references import Found, References
 from attribution.domain.programs import Program
 from attribution.errors import AttributionError, ConflictError, FieldError, InvalidInputError
 
 from .bulk import parsed
 from .csv_cells import cells_of, values
 from .csv_table import CsvRow
-from .importing import Outcome, Taken, refuse_unknown_columns
+from .importing import Outcome, Taken, misnamed, refuse_unknown_columns
 from .platform_columns import post_forms
 from .resources import New, Resource
 
 Created = Callable[[Sequence[Row]], Awaitable[None]]
-Found = Mapping[str, Mapping[str, int]]
 _NAMED = ("influencer", "campaign", "post")
 """Columns that name another object by its external id; a post by its address too."""
 
@@ -57,7 +56,7 @@ class ObjectImporter:
         outcomes = iter(made)
         return [await self._taken(item[0], next(outcomes)) if isinstance(item, tuple) else item for item in read]
 
-    async def _found(self, rows: Sequence[CsvRow]) -> Found:
+    async def _found(self, rows: Sequence[CsvRow]) -> Mapping[str, Found]:
         wanted = {name: {row.cells[name] for row in rows if name in row.cells} for name in self._named}
         program_id = self._program.program_id
         return {
@@ -68,7 +67,7 @@ class ObjectImporter:
             ),
         }
 
-    def _read(self, row: CsvRow, found: Found) -> tuple[New, dict[str, Any]] | AttributionError:
+    def _read(self, row: CsvRow, found: Mapping[str, Found]) -> tuple[New, dict[str, Any]] | AttributionError:
         try:
             said = self._values(row.cells, found)
             said.setdefault("external_id", self._made_id(row.cells))
@@ -77,17 +76,14 @@ class ObjectImporter:
         except InvalidInputError as error:
             return error
 
-    def _values(self, cells: Mapping[str, str], found: Found) -> dict[str, Any]:
+    def _values(self, cells: Mapping[str, str], found: Mapping[str, Found]) -> dict[str, Any]:
         named = {name: cells[name] for name in self._named if name in cells}
-        faults = [
-            FieldError(("body", name), "is unknown in this programme")
-            for name, reference in named.items()
-            if reference not in found[name]
-        ]
+        ids = {name: found[name].get(reference, ()) for name, reference in named.items()}
+        faults = [misnamed(name, of, "is unknown in this programme") for name, of in ids.items() if len(of) != 1]
         if faults:
             raise InvalidInputError(*faults)
         said = values({name: text for name, text in cells.items() if name not in named}, self._cells)
-        return said | {f"{name}_id": str(found[name][reference]) for name, reference in named.items()}
+        return said | {f"{name}_id": str(of[0]) for name, of in ids.items()}
 
     def _made_id(self, cells: Mapping[str, str]) -> str:
         """Equal rows of one file are meant: the second is another object, in each repeat the same."""

@@ -75,6 +75,12 @@ def refuse_unknown_columns(columns: Sequence[str], known: Sequence[str]) -> None
         raise InvalidInputError(*unknown)
 
 
+def misnamed(column: str, ids: Sequence[int], unknown: str) -> FieldError:
+    """Of a reference that is not one object's: no object's, or that of each of these posts."""
+    several = f"is the address of the posts {', '.join(map(str, ids))}: say which by its `post_id`"
+    return FieldError(("body", column), several if ids else unknown)
+
+
 def _batches(rows: Iterator[CsvRow | BadRow]) -> Iterator[list[CsvRow | BadRow]]:
     while batch := list(islice(rows, _BATCH)):
         yield batch

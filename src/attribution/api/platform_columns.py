@@ -32,7 +32,10 @@ SUMS = frozenset({"total", "gesamt", "totals"})
 
 
 def post_forms(reference: str) -> list[str]:
-    """External ids and addresses under which a post may be known: with and without `www.` or a last slash."""
+    """External ids and addresses under which a post may be known: with and without `www.` or a last slash.
+
+    What else one page may be called, `post_page` of the database knows.
+    """
     if "://" not in reference:
         return [reference, *_youtube(reference)]
     bare = reference.partition("://")[2].partition("?")[0].removeprefix("www.").rstrip("/")
