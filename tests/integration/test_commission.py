@@ -19,9 +19,10 @@ from tests.support.facts import Cost, Facts, Plan, store_facts, store_plans
 from tests.support.recomputing import Asked, recompute
 from tests.support.recomputing import ask as ask_again
 from tests.support.reference import Version, World
-from tests.support.worlds import HOUR, START, found_program
+from tests.support.worlds import HOUR, START, TOKENS, found_program
 
 from attribution.adapters.audit_table import AuditTable
+from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.adapters.fx_rate_table import FxRateTable
 from attribution.adapters.postgres import Database
 from attribution.conversions.audit import AuditPeriod, audit_credits
@@ -384,3 +385,59 @@ async def test_an_earlier_purchase_that_arrives_late_makes_the_later_one_a_retur
     assert commissions(await service.explain(later)) == {"1": "1.00"}
     totals = (await ask(service.database, metrics=("new_customers", "commission")))["totals"]
     assert totals == {"new_customers": 1, "commission": "4.00"}
+
+
+ABSURD = "999999999999999"
+
+
+async def test_money_beyond_all_bounds_stops_nobody_and_is_healed_by_another_rate(service: Service) -> None:
+    """As if its rate were missing: it counts, and its money is not known; the orders of others are credited."""
+    async with service.database.connection() as connection:
+        await found_program(connection, 2, World({}))
+    await rate(service, "USD", ABSURD)
+    await land(service, ANNA)
+    orders = [sale(name, 5, visitor_id="v1", currency="USD", gross_minor=10**15 - 1) for name in "AB"]
+    await service.accept(*orders, _refund("r1", "9000000000000.00"))
+    await ConversionIntake(service.database, TOKENS).accept(ProgramId(2), [sale("A", 5, gross_minor=1_000)])
+    await service.settle()
+    other = await ask(service.database, program=2, metrics=("orders", "revenue"))
+    assert other["totals"] == {"orders": 1, "revenue": "10.00"}
+    for _ in ("credited", "recomputed"):
+        explained = await service.explain(orders[0])
+        assert explained["recorded"]["as_explained"]
+        assert (explained["value"]["net"], explained["value"]["missing_rate"]["base"]) == (None, "USD")
+        for model in (None, Model.FIRST_TOUCH):
+            assert (await ask(service.database, metrics=("orders",), model=model))["totals"] == {"orders": 2}
+            with pytest.raises(MissingRateError, match="USD to EUR for 2026-03-20"):
+                await ask(service.database, metrics=("revenue",), model=model)
+        await ask_again(service.database, PROGRAM, Asked())
+        await recompute(service.database)
+    audit = await audit_credits(AuditTable(service.database), ProgramId(PROGRAM), AuditPeriod())
+    assert (audit["waiting"], audit["problems"]) == (0, {})
+    for figure in ("0.9", "0.0001"):
+        await rate(service, "USD", figure)
+        await service.settle()
+        totals = (await ask(service.database, metrics=("gross_revenue", "revenue")))["totals"]
+        assert totals == {"gross_revenue": "17999999999999.98", "revenue": "9899999999999.98"}
+
+
+async def test_a_flat_amount_beyond_all_bounds_leaves_the_commission_unknown(service: Service) -> None:
+    await plan(service, Plan(FIRST, flat=10**15 - 1, currency="GBP"))
+    await rate(service, "GBP", ABSURD)
+    await land(service, ANNA)
+    explained = await credited(service, sale("A", 5, visitor_id="v1", gross_minor=1_000))
+    assert (explained["value"]["net"], explained["value"]["commission"]) == ("10.00", None)
+    with pytest.raises(MissingRateError, match="GBP to EUR"):
+        await ask(service.database, metrics=("commission",))
+    await rate(service, "GBP", "0.5")
+    await service.settle()
+    assert (await ask(service.database, metrics=("commission",)))["totals"] == {"commission": "5000000000000.00"}
+
+
+async def test_a_cost_at_an_absurd_rate_is_what_it_is(service: Service) -> None:
+    """Recorded costs are exchanged when they are asked for, in numbers of any size."""
+    await rate(service, "USD", ABSURD)
+    async with service.database.connection() as connection:
+        await store_facts(connection, PROGRAM, Facts(costs=[Cost(date(2026, 3, 20), 1, 10**15, "USD", influencer=1)]))
+    answer = await ask(service.database, "influencer", metrics=("cost", "roi"))
+    assert answer["totals"] == {"cost": "9999999999999990000000000000.00", "roi": "-1.00000"}

@@ -330,6 +330,8 @@ async def test_exchange_rates_are_recorded_corrected_and_repeated(api: Api) -> N
     ("fields", "field"),
     [
         ({"rate": "-1"}, "rate"),
+        ({"rate": "1000000000.1"}, "rate"),
+        ({"rate": "0.0000000009"}, "rate"),
         ({"rate": "1", "quote": "EUR"}, "quote"),
         ({"rate": "1", "base": "euro"}, "base"),
         ({}, "rate"),

@@ -183,6 +183,13 @@ async def test_a_programme_is_set_up_by_files(api: Api) -> None:
     assert await api.rows("costs") == 3, "two equal rows of one file are two gifts"
 
 
+async def test_rates_that_no_currencies_have_are_refused_by_row(api: Api) -> None:
+    rows = ["KWD,IRR,999999999999999", "KWD,IRR,4600000", "IRR,KWD,0.0000000000001", "CLF,UYW,1000000000"]
+    result = await take(api, "fx-rates", "\n".join(["date,base,quote,rate", *(f"2026-11-20,{row}" for row in rows)]))
+    assert result["accepted"] == 2
+    assert [row["errors"][0]["loc"] for row in result["refused"]] == [["body", 2, "rate"], ["body", 4, "rate"]]
+
+
 async def test_each_row_is_accepted_or_refused_by_itself(api: Api) -> None:
     await api.make("influencers", name="Anna", external_id="anna")
     lines = ["A,anna,,", "B,nobody,,", "C,anna,never,", "D,anna,,11/20/2026", "A,anna,always,", "E,anna,if_winner,"]

@@ -47,6 +47,14 @@ def test_a_conversion_that_waited_for_its_rate_keeps_the_first_it_got() -> None:
     assert book.rate(DAY, "EUR", "USD", bound_at_us=5) == Fraction(11, 10)
 
 
+def test_what_cannot_be_exchanged_at_its_rate_may_take_a_later_one() -> None:
+    """In the order in which they were made, never one that was corrected before."""
+    book = RateBook([rate("3", made=30), rate("1", made=10), rate("0.25", "USD", "EUR", made=40), rate("2", made=20)])
+    assert book.rates(DAY, "EUR", "USD", bound_at_us=20) == [2, 3, 4]
+    assert book.rates(DAY, "EUR", "USD", bound_at_us=5) == [1, 2, 3, 4]
+    assert book.rates(DAY, "EUR", "USD") == [4]
+
+
 def test_a_correction_may_be_given_the_other_way_round() -> None:
     book = RateBook([rate("1.10", made=10), rate("0.8", "USD", "EUR", made=20)])
     assert book.rate(DAY, "EUR", "USD") == Fraction(10, 8)

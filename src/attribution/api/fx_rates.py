@@ -19,7 +19,9 @@ from .resources import ON_READ, ON_WRITE, Listed, Page, PageQuery, known_id
 from .route import V1Route
 from .services import Services
 
-Rate = Annotated[Amount, Field(gt=0, lt=Decimal(10) ** 15, examples=["1.0845"])]
+_RATE_MAX = Decimal(10) ** 9
+"""A hundred times what the dearest currency is in the cheapest; the other way round its inverse."""
+Rate = Annotated[Amount, Field(ge=1 / _RATE_MAX, le=_RATE_MAX, examples=["1.0845"])]
 
 
 class NewFxRate(Strict):

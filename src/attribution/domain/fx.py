@@ -40,14 +40,19 @@ class RateBook:
         Of several versions the last one made by `bound_at_us`, else the first made after it: a conversion that
         waited for its rate keeps the one it got. Unbound (None): the last. Raises `MissingRateError`.
         """
+        return self.rates(day, base, quote, bound_at_us)[0]
+
+    def rates(self, day: date, base: str, quote: str, bound_at_us: int | None = None) -> list[Fraction]:
+        """As `rate`, and after it those made later, for what cannot be exchanged at it."""
         if base == quote:
-            return Fraction(1)
+            return [Fraction(1)]
         versions = self._versions.get((day, frozenset((base, quote))))
         if not versions:
             raise MissingRateError(day, base, quote)
         known = [v for v in versions if bound_at_us is None or v.created_at_us <= bound_at_us]
-        chosen = max(reversed(known), key=_created) if known else min(versions, key=_created)
-        return chosen.rate if chosen.base == base else 1 / chosen.rate
+        later = [v for v in versions if bound_at_us is not None and v.created_at_us > bound_at_us]
+        last_known = [max(reversed(known), key=_created)] if known else []
+        return [v.rate if v.base == base else 1 / v.rate for v in (*last_known, *sorted(later, key=_created))]
 
 
 def _created(rate: FxRate) -> int:

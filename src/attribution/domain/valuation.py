@@ -11,7 +11,7 @@ from .attribution import Attribution, ConversionFacts, Credit
 from .commission import CommissionPlan, Part, PlanBook, Scope, commissions, flat_due
 from .fx import RateBook, day_of, minor_rate
 from .ids import InfluencerId
-from .money import half_up, split_each
+from .money import MINOR_MAX, half_up, split_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +116,18 @@ def _rate(facts: ConversionFacts, terms: ConversionTerms, books: Books) -> Fract
     is_home = terms.currency == books.currency
     if is_home or not (facts.gross_minor or facts.net_minor or facts.discount_minor):
         return None
-    return _minor_rate(terms.currency, facts, books, terms.valued_at_us)
+    largest = max(facts.gross_minor, facts.net_minor, facts.discount_minor)
+    return _minor_rate(largest, terms.currency, facts, books, terms.valued_at_us)
 
 
-def _minor_rate(base: str, facts: ConversionFacts, books: Books, at_us: int | None) -> Fraction:
+def _minor_rate(minor: int, base: str, facts: ConversionFacts, books: Books, at_us: int | None) -> Fraction:
+    """One that makes more of the amount than amounts may be is as good as none: sums would not fit their columns."""
     day = day_of(facts.occurred_at_us, books.timezone)
-    return minor_rate(base, books.currency, books.rates.rate(day, base, books.currency, at_us))
+    for rate in books.rates.rates(day, base, books.currency, at_us):
+        exact = minor_rate(base, books.currency, rate)
+        if minor * exact <= MINOR_MAX:
+            return exact
+    raise MissingRateError(day, base, books.currency)
 
 
 def _in_currency(
@@ -130,7 +136,7 @@ def _in_currency(
     """With its flat amount in the programme's currency."""
     if plan is None or not plan.flat_minor or plan.currency in (None, books.currency):
         return plan
-    rate = _minor_rate(plan.currency or books.currency, facts, books, terms.bound_at_us)
+    rate = _minor_rate(plan.flat_minor, plan.currency or books.currency, facts, books, terms.bound_at_us)
     return replace(plan, flat_minor=half_up(plan.flat_minor * rate), currency=books.currency)
 
 
