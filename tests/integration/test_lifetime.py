@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from csv import DictReader
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -54,7 +54,10 @@ def brought_by(first: Judged, by: Dimension) -> str | None:
     return str(best[0]) if best else None
 
 
-def expected(world: World, facts: Facts, by: Dimension, zone: ZoneInfo, as_of: datetime) -> dict[Any, dict[str, Any]]:
+def expected(
+    world: World, facts: Facts, by: Dimension | None, zone: ZoneInfo, as_of: datetime
+) -> dict[Any, dict[str, Any]]:
+    """By who and month; None: by month alone."""
     purchases: dict[str, list[Judged]] = defaultdict(list)
     for judged in judge_all(world).values():
         if judged.order.customer and judged.order.kind == "purchase" and not judged.order.cancelled:
@@ -64,7 +67,7 @@ def expected(world: World, facts: Facts, by: Dimension, zone: ZoneInfo, as_of: d
         bought.sort(key=lambda j: (j.order.occurred_at, j.order.key[0], j.order.key[2]))
         if bought[0].order.new_customer is not False:
             month = instant(bought[0].order.occurred_at).astimezone(zone).strftime("%Y-%m")
-            cohorts[brought_by(bought[0], by), month].append(bought)
+            cohorts[by and brought_by(bought[0], by), month].append(bought)
     return {key: summed(world, facts, customers, zone, as_of) for key, customers in cohorts.items()}
 
 
@@ -93,6 +96,25 @@ def summed(
     }
 
 
+def per_horizon(totals: Mapping[str, Any]) -> dict[str, tuple[int, float | None]]:
+    """Customers counted and their mean."""
+    return {
+        days: (totals["customers_counted"][days], None if value is None else float(value))
+        for days, value in totals["net_revenue_per_customer"].items()
+    }
+
+
+def together(months: Collection[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of those months that have a value."""
+    summed: dict[str, Any] = {}
+    for days in map(str, HORIZONS):
+        known = [month for month in months if month["horizons"][days] is not None]
+        customers = sum(month["customers"] for month in known)
+        net = sum(month["customers"] * month["horizons"][days] for month in known)
+        summed[days] = (customers, pytest.approx(net / customers, abs=1e-4) if customers else None)
+    return summed
+
+
 @pytest.mark.parametrize("seed", range(12))
 async def test_cohorts_are_the_references(database: Database, seed: int) -> None:
     """Of random worlds, by each that can bring customers, in several zones, however much time has passed."""
@@ -119,7 +141,13 @@ async def test_cohorts_are_the_references(database: Database, seed: int) -> None
             }
             for row in answer["rows"]
         }
-        assert found == expected(world.world, facts, by, ZoneInfo(zone), as_of), (seed, by)
+        cohorts = expected(world.world, facts, by, ZoneInfo(zone), as_of)
+        assert found == cohorts, (seed, by)
+        months = expected(world.world, facts, None, ZoneInfo(zone), as_of)
+        assert per_horizon(answer["totals"]["all"]) == together(months.values()), (seed, by)
+        if by is Dimension.INFLUENCER:
+            nobodys_months = [month for (influencer, _), month in cohorts.items() if influencer is None]
+            assert per_horizon(answer["totals"]["without_influencer"]) == together(nobodys_months), seed
         assert answer["totals"]["all"]["customers"] == sum(row["customers"] for row in answer["rows"])
         nobodys = sum(row["customers"] for row in answer["without_influencer"])
         assert answer["totals"]["without_influencer"]["customers"] == nobodys
@@ -155,6 +183,24 @@ async def test_an_example_worked_by_hand(database: Database) -> None:
     assert answer["left_out"] == {"orders_without_customer": 1, "customers_before": 1}
     first = await ask(database, Dimension.INFLUENCER, limit=1)
     assert ([row["influencer"] for row in first["rows"]], first["next_offset"]) == (["1"], 1)
+
+
+async def test_a_new_customer_does_not_hide_what_the_earlier_ones_are_worth(database: Database) -> None:
+    """docs/reports.md: c5 came a week ago; totals of 30 and 60 days are of March's customers alone."""
+    clicks = [click("2026-03-01T10:00:00Z", 1, "v1"), click("2026-04-24T11:00:00Z", 1, "v5")]
+    sales = [
+        sale("A", "2026-03-01T12:00:00Z", 1_000, visitor_id="v1", customer_id="c1"),
+        sale("B", "2026-03-02T12:00:00Z", 500, customer_id="c3"),
+        sale("C", "2026-04-25T12:00:00Z", 9_000, visitor_id="v5", customer_id="c5"),
+        sale("D", "2026-04-25T12:00:00Z", 7_000, customer_id="c6"),
+    ]
+    await load(database, 1, world_of(clicks, sales))
+    await ClickTable(database).report_watermark(0, to_us(datetime(2026, 5, 2, tzinfo=UTC)))
+    totals = (await ask(database, Dimension.INFLUENCER))["totals"]
+    assert (totals["all"]["customers"], totals["without_influencer"]["customers"]) == (4, 2)
+    late = {"90": (0, None), "180": (0, None), "365": (0, None)}
+    assert per_horizon(totals["all"]) == {"30": (2, 7.5), "60": (2, 7.5)} | late
+    assert per_horizon(totals["without_influencer"]) == {"30": (1, 5), "60": (1, 5)} | late
 
 
 async def test_a_missing_rate_is_an_error_that_names_its_day(database: Database) -> None:

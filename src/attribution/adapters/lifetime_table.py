@@ -39,7 +39,7 @@ class Acquired:
 
 @dataclass(frozen=True, slots=True)
 class Cohorts:
-    """`rows` have `part`: `cohort`, `without_influencer` (by month), or `all` and `nobody` (over all months)."""
+    """`rows` have `part`: `cohort`, or, by month, `all` and `without_influencer`."""
 
     rows: Sequence[Row]
     orders_without_customer: int
@@ -70,8 +70,7 @@ def _statement(asked: Acquired) -> str:
     parts = [
         _filled("cohorts", column=COLUMNS[asked.by]),
         _part("without_influencer", "is_new AND NOT is_influenced", by_month) + " GROUP BY 3 ORDER BY month",
-        _part("all", "is_new"),
-        _part("nobody", "is_new AND NOT is_influenced"),
+        _part("all", "is_new", by_month) + " GROUP BY 3",
         _part("before", "NOT is_new"),
     ]
     union = " UNION ALL ".join(f"({part})" for part in parts)

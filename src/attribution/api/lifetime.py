@@ -36,7 +36,10 @@ class BroughtBy(StrEnum):
 
 
 class LifetimeValue(BaseModel):
-    """A cohort: who and `month`, `customers`, `orders`, money, `repeat_rate`; a horizon not yet over is null."""
+    """A cohort: who and `month`, `customers`, `orders`, money, `repeat_rate`; a horizon not yet over is null.
+
+    Of `totals` a horizon tells of `customers_counted`.
+    """
 
     start: datetime = Field(alias="from")
     end: datetime = Field(alias="to")

@@ -1,6 +1,6 @@
 """What customers are worth, by who brought them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,7 +23,8 @@ DEFINITIONS: Final = {
     ),
     "net_revenue_per_customer": (
         "net of refunds of all purchases of the cohort's customers, whoever is credited, less than so many times 24"
-        " hours after each one's first, / customers; null until all of the cohort have had that time"
+        " hours after each one's first, / customers; null until all of the cohort have had that time; in totals of"
+        " those months all of whose customers have had it, which have customers_counted"
     ),
     "net_revenue_so_far": "net of refunds of all their purchases so far",
     "refunds": "what of their purchases was refunded so far",
@@ -62,10 +63,18 @@ class LifetimeValues:
                 query.offset,
             )
         )
-        parts: dict[str, list[Mapping[str, Any]]] = {"cohort": [], "without_influencer": [], "all": [], "nobody": []}
+        parts: dict[str, list[Row]] = {"cohort": [], "without_influencer": [], "all": []}
         for row in found.rows:
-            parts[row["part"]].append(_cohort(row, query.by, program, zone, found.as_of))
-        more = len(parts["cohort"]) > query.limit
+            parts[row["part"]].append(row)
+        cohorts, nobodys, months = parts.values()
+
+        def shown(row: Row) -> Mapping[str, Any]:
+            return _labels(row, query.by, zone) | _figures([row], program.currency, found.as_of)
+
+        def total(rows: Sequence[Row]) -> Mapping[str, Any]:
+            return _figures(rows, program.currency, found.as_of) | {"customers_counted": _counted(rows, found.as_of)}
+
+        more = len(cohorts) > query.limit
         return {
             "from": query.start.astimezone(zone),
             "to": query.end.astimezone(zone),
@@ -73,9 +82,9 @@ class LifetimeValues:
             "timezone": program.timezone,
             "currency": program.currency,
             "as_of": found.as_of,
-            "rows": parts["cohort"][: query.limit],
-            "without_influencer": parts["without_influencer"],
-            "totals": {"all": parts["all"][0], "without_influencer": parts["nobody"][0]},
+            "rows": list(map(shown, cohorts[: query.limit])),
+            "without_influencer": list(map(shown, nobodys)),
+            "totals": {"all": total(months), "without_influencer": total(nobodys)},
             "left_out": {
                 "orders_without_customer": found.orders_without_customer,
                 "customers_before": found.customers_before,
@@ -85,30 +94,39 @@ class LifetimeValues:
         }
 
 
-def _cohort(row: Row, by: Dimension, program: Program, zone: ZoneInfo, as_of: datetime) -> Mapping[str, Any]:
-    """Who and when only where it is grouped by them."""
-    labels: dict[str, Any] = {by.value: row["unit"]} if row["part"] == "cohort" else {}
-    if row["month"] is not None:
-        labels["month"] = row["month"].astimezone(zone).strftime("%Y-%m")
-    customers = row["customers"]
-    return labels | {
+def _labels(row: Row, by: Dimension, zone: ZoneInfo) -> dict[str, Any]:
+    """Who only where it is grouped by them."""
+    who = {by.value: row["unit"]} if row["part"] == "cohort" else {}
+    return who | {"month": row["month"].astimezone(zone).strftime("%Y-%m")}
+
+
+def _figures(rows: Sequence[Row], currency: str, as_of: datetime) -> dict[str, Any]:
+    """Of these together; at a horizon, of those all of whose customers have had the time."""
+    customers, net = _sum(rows, "customers"), _sum(rows, "net_minor")
+    return {
         "customers": customers,
-        "orders": int(row["orders"]),
+        "orders": _sum(rows, "orders"),
         "net_revenue_per_customer": {
-            str(days): _each(row[NETS[days]], customers, program.currency)
-            if _is_over(row["youngest"], days, as_of)
-            else None
-            for days in HORIZONS
+            str(days): _each(_sum(_over(rows, days, as_of), NETS[days]), counted, currency)
+            for days, counted in zip(HORIZONS, _counted(rows, as_of).values(), strict=True)
         },
-        "net_revenue_so_far": from_minor(int(row["net_minor"]), program.currency),
-        "refunds": from_minor(int(row["gross_minor"] - row["net_minor"]), program.currency),
-        "repeat_rate": ratio(Decimal(row["repeaters"]), Decimal(customers)),
+        "net_revenue_so_far": from_minor(net, currency),
+        "refunds": from_minor(_sum(rows, "gross_minor") - net, currency),
+        "repeat_rate": ratio(_sum(rows, "repeaters"), customers),
     }
 
 
-def _is_over(youngest: datetime | None, days: int, as_of: datetime) -> bool:
-    return youngest is not None and youngest + timedelta(days=days) <= as_of
+def _counted(rows: Sequence[Row], as_of: datetime) -> dict[str, int]:
+    return {str(days): _sum(_over(rows, days, as_of), "customers") for days in HORIZONS}
 
 
-def _each(minor: Decimal, customers: int, currency: str) -> str | None:
-    return ratio(Decimal(minor).scaleb(-exponent(currency)), Decimal(customers))
+def _over(rows: Sequence[Row], days: int, as_of: datetime) -> list[Row]:
+    return [row for row in rows if row["youngest"] + timedelta(days=days) <= as_of]
+
+
+def _sum(rows: Sequence[Row], column: str) -> int:
+    return sum(int(row[column]) for row in rows)
+
+
+def _each(minor: int, customers: int, currency: str) -> str | None:
+    return ratio(Decimal(minor).scaleb(-exponent(currency)), customers)
