@@ -1,6 +1,7 @@
 """Objects and facts as CSV: by the API, and by `attribution import`."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,41 @@ async def test_rates_that_no_currencies_have_are_refused_by_row(api: Api) -> Non
     result = await take(api, "fx-rates", "\n".join(["date,base,quote,rate", *(f"2026-11-20,{row}" for row in rows)]))
     assert result["accepted"] == 2
     assert [row["errors"][0]["loc"] for row in result["refused"]] == [["body", 2, "rate"], ["body", 4, "rate"]]
+
+
+async def test_the_same_rows_in_another_locale_are_no_others(api: Api) -> None:
+    """However amounts, days, percentages and influencers are written, and in whatever order the columns stand."""
+    anna = await api.make("influencers", name="Anna", external_id="e1")
+    spelled = {
+        "costs": (
+            "kind,amount,currency,date,influencer\nfee,39.80,EUR,2026-03-20,e1\nfee,1234.5,EUR,2026-03-20,e1\n",
+            "kind;amount;currency;date;influencer\nfee;39,80;EUR;20.03.2026;e1\nfee;1.234,50;EUR;20.3.2026;e1\n",
+            f"date,amount,status,kind,currency,influencer_id\n2026-03-20,39.8,active,fee,EUR,{anna['id']}\n",
+        ),
+        "commission-plans": tuple(
+            f"effective_from;percent;new_customer\n{text}\n"
+            for text in ("2026-01-01;7.5;yes", "2026-01-01;7,5;true", "01.01.2026;7.50%;1")
+        ),
+    }
+    for kind, (first, *others) in spelled.items():
+        size = first.count("\n") - 1
+        assert await take(api, kind, first) == counts(accepted=size)
+        for other in others:
+            assert await take(api, kind, other) == counts(unchanged=other.count("\n") - 1), other
+        assert len((await api.ask("GET", f"/v1/{kind}")).json()["data"]) == size
+
+
+async def test_rows_stored_under_an_id_of_their_text_are_known_by_it(api: Api) -> None:
+    """As ids were made before: two gifts of one file, of which the second came only later."""
+    row = "kind,amount,currency,date\nproduct,20,EUR,20.11.2026\n"
+    cells = [("amount", "20"), ("currency", "EUR"), ("date", "20.11.2026"), ("kind", "product")]
+    digest = sha256(repr(("costs", cells)).encode()).hexdigest()[:24]
+    gift = {"kind": "product", "amount": "20", "currency": "EUR", "date": "2026-11-20"}
+    await api.make("costs", external_id=f"csv-{digest}-1", **gift)
+    assert await take(api, "costs", row) == counts(unchanged=1)
+    assert await take(api, "costs", row + row.splitlines()[1]) == counts(accepted=1, unchanged=1)
+    assert await take(api, "costs", row + row.splitlines()[1]) == counts(unchanged=2)
+    assert await api.rows("costs") == 2
 
 
 async def test_each_row_is_accepted_or_refused_by_itself(api: Api) -> None:

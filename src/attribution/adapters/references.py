@@ -31,6 +31,14 @@ class References:
         """Those of these that are the programme's, by their text."""
         return await self._found("known_posts", program_id, list(ids))
 
+    async def known(self, table: str, program_id: ProgramId, external_ids: Sequence[str]) -> set[str]:
+        """Those of these that objects of a kind have."""
+        if not external_ids:
+            return set()
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_SQL["known"].format(table=table), program_id, external_ids)
+        return {row["external_id"] for row in rows}
+
     async def _found(self, statement: str, program_id: ProgramId, *keys: Sequence[object]) -> Found:
         if not keys[0]:
             return {}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
@@ -48,7 +49,8 @@ class ObjectImporter:
 
     async def take(self, rows: Sequence[CsvRow]) -> list[Taken]:
         found = await self._found(rows)
-        read = [self._read(row, found) for row in rows]
+        stored = await self._stored_ids(rows)
+        read = [self._read(row, found, stored_id) for row, stored_id in zip(rows, stored, strict=True)]
         made = await self._objects.create_each(
             [(self._program.program_id, columns) for _, columns in (item for item in read if isinstance(item, tuple))]
         )
@@ -67,11 +69,24 @@ class ObjectImporter:
             ),
         }
 
-    def _read(self, row: CsvRow, found: Mapping[str, Found]) -> tuple[New, dict[str, Any]] | AttributionError:
+    async def _stored_ids(self, rows: Sequence[CsvRow]) -> list[str | None]:
+        """Of each row without an id the one that it had when ids were made of a row's text, if it was stored then."""
+        made = [
+            None if "external_id" in row.cells else self._made_id(sorted(row.cells.items()))  # Not to be changed.
+            for row in rows
+        ]
+        asked = [external_id for external_id in made if external_id is not None]
+        known = await self._references.known(self._resource.table, self._program.program_id, asked)
+        return [external_id if external_id in known else None for external_id in made]
+
+    def _read(
+        self, row: CsvRow, found: Mapping[str, Found], stored_id: str | None
+    ) -> tuple[New, dict[str, Any]] | AttributionError:
         try:
-            said = self._values(row.cells, found)
-            said.setdefault("external_id", self._made_id(row.cells))
-            new = parsed(self._resource.new, said)
+            new = parsed(self._resource.new, self._values(row.cells, found))
+            if "external_id" not in row.cells:
+                made_id = self._made_id(_content(new))
+                new = new.model_copy(update={"external_id": stored_id or made_id})
             return new, new.columns(self._program)
         except InvalidInputError as error:
             return error
@@ -85,11 +100,11 @@ class ObjectImporter:
         said = values({name: text for name, text in cells.items() if name not in named}, self._cells)
         return said | {f"{name}_id": str(of[0]) for name, of in ids.items()}
 
-    def _made_id(self, cells: Mapping[str, str]) -> str:
+    def _made_id(self, content: object) -> str:
         """Equal rows of one file are meant: the second is another object, in each repeat the same."""
-        content = sha256(repr((self._resource.noun, sorted(cells.items()))).encode()).digest()[:12]
-        self._seen[content] += 1
-        return f"csv-{content.hex()}-{self._seen[content]}"
+        digest = sha256(repr((self._resource.noun, content)).encode()).digest()[:12]
+        self._seen[digest] += 1
+        return f"csv-{digest.hex()}-{self._seen[digest]}"
 
     async def _taken(self, new: New, outcome: Row | AttributionError) -> Taken:
         if not isinstance(outcome, AttributionError):
@@ -107,3 +122,15 @@ class ObjectImporter:
     def _says_nothing_new(self, new: New, row: Row) -> bool:
         known = self._resource.new.model_validate(self._resource.current(row))
         return all(getattr(new, name) == getattr(known, name) for name in new.model_fields_set)
+
+
+def _content(new: New) -> tuple[str, Mapping[str, object]]:
+    """The same however its cells are written, and whether or not they say what goes without saying."""
+    fields = type(new).model_fields
+    said = {name: getattr(new, name) for name in sorted(new.model_fields_set)}
+    return "values", {name: _exact(value) for name, value in said.items() if value != fields[name].default}
+
+
+def _exact(value: object) -> object:
+    """7.5 and 7.50 are equal, but their texts are not."""
+    return value.as_integer_ratio() if isinstance(value, Decimal) else str(value)

@@ -28,3 +28,6 @@ ORDER BY reference, choice
 
 -- name: known_posts
 SELECT post_id::text AS reference, ARRAY[post_id] AS ids FROM posts WHERE program_id = $1 AND post_id = ANY ($2::bigint[])
+
+-- name: known
+SELECT external_id FROM {table} WHERE program_id = $1 AND external_id = ANY ($2::text[])
