@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from attribution.domain.measures import GRAINS, IDS, Dimension, Sum
-from attribution.domain.periods import Cover, Grain, repeated_midnights
+from attribution.domain.periods import Cover, Grain, has_broken_hours, repeated_midnights
 
 from .statements import statements
 from .stats_question import Bound, Question, Rates
@@ -82,6 +82,8 @@ class Composer:
         zone = self.value(asked.zone.key, "text")
         bucket = f"date_trunc('{grain}', f.at, {zone})"
         if grain is Grain.HOUR:
+            if not has_broken_hours(asked.start, asked.stop, asked.zone):
+                return bucket
             return f"date_trunc('{grain}', {bucket}, {zone})"
         repeated = repeated_midnights(asked.start, asked.stop, asked.zone)
         if not repeated:

@@ -149,8 +149,24 @@ def _full_hour(at: datetime, zone: ZoneInfo) -> datetime:
 
 def repeated_midnights(start: datetime, stop: datetime, zone: ZoneInfo) -> Mapping[datetime, datetime]:
     """Second midnight -> first, of days with two, as clocks go back; of all buckets of the period, and maybe more."""
-    years = range(max(start.year - 1, _YEARS.start), min(stop.year + 2, _YEARS.stop))
+    years = _years(start, stop)
     return {second: first for year in years for second, first in _repeated_midnights(year, zone)}
+
+
+def has_broken_hours(start: datetime, stop: datetime, zone: ZoneInfo) -> bool:
+    """Whether clocks change by less than an hour, or by hours and a part of one, in or near the period."""
+    return any(_has_broken_hours(year, zone) for year in _years(start, stop))
+
+
+def _years(start: datetime, stop: datetime) -> range:
+    return range(max(start.year - 1, _YEARS.start), min(stop.year + 2, _YEARS.stop))
+
+
+@lru_cache(maxsize=10_000)
+def _has_broken_hours(year: int, zone: ZoneInfo) -> bool:
+    days = (datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=number) for number in range(367))
+    minutes = {_full_hour(day, zone).minute for day in days}
+    return len(minutes) > 1
 
 
 @lru_cache(maxsize=10_000)
