@@ -16,7 +16,7 @@ from attribution.redirect import link_cache
 from attribution.redirect.link_cache import LinkCache, LinkCachePolicy
 
 TTL_S = 60.0
-POLICY = LinkCachePolicy(links=100, unknown_slugs=100, ttl_s=TTL_S, lookup_timeout_s=0.2)
+POLICY = LinkCachePolicy(links=100, unknown_slugs=100, ttl_s=TTL_S, lookup_timeout_s=0.9)
 
 
 class Source:
