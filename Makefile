@@ -25,7 +25,8 @@ run: $(ENVIRONMENT)
 
 test: $(ENVIRONMENT)
 	@$(MAKE) --no-print-directory --jobs=2 lint uncompiled
-	.venv/bin/pytest -n 2 --dist worksteal
+	@# tests wait for their servers half of the time
+	.venv/bin/pytest -n 3 --dist worksteal
 
 lint: $(ENVIRONMENT)
 	.venv/bin/ruff format --check .
