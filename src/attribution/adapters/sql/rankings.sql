@@ -34,35 +34,45 @@ CASE WHEN numerator <= denominator THEN
 ELSE (numerator + 1) * (1 - 1 / (9 * (numerator + 1)) + {z} / (3 * sqrt(numerator + 1))) ^ 3 / denominator END
 
 -- name: changes
--- Each one's last bucket beside its earlier ones; where there is no row, nothing happened.
-WITH summed AS ({summed}), figures AS (
-    SELECT d.{dimension}, b.bucket, coalesce({value}, 0)::float8 AS value, coalesce({count}, 0)::float8 AS events
-    FROM (SELECT DISTINCT {dimension} FROM summed WHERE {dimension} IS NOT NULL) d
+-- Each one's last bucket beside its earlier ones; where there is no row, nothing happened. Most have too little data, and
+-- need no medians.
+WITH summed AS ({summed}), known AS (
+    SELECT {dimension}, count(*) FILTER (WHERE {grain} < {last} AND {count} > 0) AS active,
+           coalesce(sum({count}) FILTER (WHERE {grain} < {last}), 0)::float8 AS evidence,
+           sum({value}) FILTER (WHERE {grain} < {last})::float8 AS total
+    FROM summed
+    WHERE {dimension} IS NOT NULL
+    GROUP BY {dimension}
+), enough AS (
+    SELECT * FROM known WHERE active >= {active} AND evidence >= {minimum}
+), figures AS (
+    SELECT e.{dimension}, b.bucket, coalesce(s.{value}, 0)::float8 AS value
+    FROM enough e
     CROSS JOIN unnest({buckets}) AS b (bucket)
-    LEFT JOIN summed s ON s.{dimension} = d.{dimension} AND s.{grain} = b.bucket
+    LEFT JOIN summed s ON s.{dimension} = e.{dimension} AND s.{grain} = b.bucket
 ), centres AS (
-    SELECT {dimension}, percentile_cont(0.5) WITHIN GROUP (ORDER BY value) AS centre,
-           count(*) FILTER (WHERE events > 0) AS active, sum(events) AS evidence, sum(value) AS total
+    SELECT {dimension}, percentile_cont(0.5) WITHIN GROUP (ORDER BY value) AS centre
     FROM figures
     WHERE bucket < {last}
     GROUP BY {dimension}
 ), deviations AS (
-    SELECT c.{dimension}, percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(f.value - c.centre)) AS deviation
-    FROM centres c JOIN figures f ON f.{dimension} = c.{dimension}
-    WHERE f.bucket < {last}
-    GROUP BY c.{dimension}
+    SELECT {dimension}, percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(value - centre)) AS deviation
+    FROM centres JOIN figures USING ({dimension})
+    WHERE bucket < {last}
+    GROUP BY {dimension}
 ), judged AS (
-    SELECT c.{dimension}, f.value, c.centre, c.evidence, 1.4826 * d.deviation AS spread,
-           greatest({least_worth}, c.total / c.evidence) AS worth
-    FROM centres c
-    JOIN deviations d ON d.{dimension} = c.{dimension}
-    JOIN figures f ON f.{dimension} = c.{dimension} AND f.bucket = {last}
-    WHERE c.active >= {active} AND c.evidence >= {minimum}
+    SELECT {dimension}, value, centre, evidence, 1.4826 * deviation AS spread,
+           greatest({least_worth}, total / evidence) AS worth
+    FROM enough
+    JOIN centres USING ({dimension})
+    JOIN deviations USING ({dimension})
+    JOIN figures USING ({dimension})
+    WHERE bucket = {last}
 ), {outside}
 
 -- name: rate_changes
 -- The last bucket's orders among its clicks, beside the rate of all earlier buckets together.
-WITH summed AS ({summed}), centres AS (
+WITH summed AS ({summed}), known AS (
     SELECT {dimension},
            coalesce(sum(orders) FILTER (WHERE {grain} = {last}), 0)::float8 AS orders,
            coalesce(sum(clicks) FILTER (WHERE {grain} = {last}), 0)::float8 AS clicks,
@@ -75,7 +85,7 @@ WITH summed AS ({summed}), centres AS (
 ), judged AS (
     SELECT *, orders / clicks AS value, earlier_orders / earlier_clicks AS centre, earlier_clicks AS evidence,
            0::float8 AS spread, 1 / clicks AS worth
-    FROM centres
+    FROM known
     WHERE active >= {active} AND earlier_clicks >= {minimum} AND clicks > 0
       AND earlier_orders / greatest(earlier_clicks, 1) * clicks >= {expected}
 ), {outside}
@@ -96,7 +106,7 @@ ranges AS (
     FROM judged
 )
 SELECT counts.*, changed.*
-FROM (SELECT (SELECT count(*) FROM centres) AS found, (SELECT count(*) FROM judged) AS compared) counts
+FROM (SELECT (SELECT count(*) FROM known) AS found, (SELECT count(*) FROM judged) AS compared) counts
 LEFT JOIN (
     SELECT *, sign(roots) * least(abs(roots), abs(value - centre) / nullif(spread, 0)) AS score
     FROM ranges
