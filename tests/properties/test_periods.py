@@ -47,6 +47,13 @@ def test_a_bucket_holds_its_instants_and_the_next_begins_where_it_ends(
     assert bucket_start(after - timedelta(microseconds=1), grain, zone) == start
 
 
+def test_quarters_are_of_the_year() -> None:
+    begun = buckets(
+        datetime(2026, 2, 3, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC), Grain.QUARTER, ZoneInfo("UTC")
+    )
+    assert [(at.year, at.month, at.day) for at in begun] == [(2026, month, 1) for month in (1, 4, 7, 10)]
+
+
 def test_buckets_of_the_days_when_clocks_change() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     begun = list(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attribution.domain.ids import ProgramId
 from attribution.domain.measures import By
-from attribution.domain.periods import Grain
+from attribution.domain.periods import TO_THE_DAY, TO_THE_HOUR, Grain
 
 from .postgres import LONG_S
 from .statements import statements
@@ -34,14 +34,13 @@ class CreditRollup:
 
 _ALWAYS = ("type", "new_customer")
 _BY_INFLUENCER = ("influencer_id", "campaign_id", "channel", *_ALWAYS)
-_TO_THE_DAY = (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY)
 # The smallest first: the first that has the dimensions of a question answers it.
 CREDIT_ROLLUPS: Final = (
-    CreditRollup("credits_by_program", _ALWAYS, tuple(Grain)),
-    CreditRollup("credits_by_time", ("campaign_id", "channel", *_ALWAYS), _TO_THE_DAY),
-    CreditRollup("credits_by_code", ("code", *_ALWAYS), _TO_THE_DAY),
-    CreditRollup("credits_by_influencer", _BY_INFLUENCER, _TO_THE_DAY),
-    CreditRollup("credits_by_audience", ("country", "device", "campaign_id", "channel", *_ALWAYS), _TO_THE_DAY),
+    CreditRollup("credits_by_program", _ALWAYS, TO_THE_HOUR),
+    CreditRollup("credits_by_time", ("campaign_id", "channel", *_ALWAYS), TO_THE_DAY),
+    CreditRollup("credits_by_code", ("code", *_ALWAYS), TO_THE_DAY),
+    CreditRollup("credits_by_influencer", _BY_INFLUENCER, TO_THE_DAY),
+    CreditRollup("credits_by_audience", ("country", "device", "campaign_id", "channel", *_ALWAYS), TO_THE_DAY),
     CreditRollup("credits_by_link", ("link_id", "post_id", "code", *_BY_INFLUENCER), (Grain.YEAR, Grain.MONTH)),
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attribution.domain.ids import ProgramId
 from attribution.domain.insights import METRICS
-from attribution.domain.periods import Grain
+from attribution.domain.periods import TO_THE_HOUR, Grain
 
 from .postgres import LONG_S
 from .statements import statements
@@ -54,7 +54,7 @@ class InsightRollup:
 OWNERS: Final = ("influencer_id", "campaign_id", "channel")
 # The smallest first.
 INSIGHT_ROLLUPS: Final = (
-    InsightRollup("insights_by_program", (), tuple(Grain)),
+    InsightRollup("insights_by_program", (), TO_THE_HOUR),
     InsightRollup("insights_by_post", ("post_id",), (Grain.YEAR, Grain.MONTH), OWNERS),
 )
 

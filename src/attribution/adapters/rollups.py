@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from attribution.domain.ids import ProgramId
-from attribution.domain.periods import Grain
+from attribution.domain.periods import TO_THE_DAY, TO_THE_HOUR, Grain
 
 from . import cost_owners, credit_rollups, customer_values, insight_rollups
 from .cost_owners import CostMismatch
@@ -40,18 +40,10 @@ class Rollup:
 # The smallest first: the first that has the dimensions of a question answers it. By link there are as many days as
 # clicks, so days are read from the rows.
 CLICK_ROLLUPS: Final = (
-    Rollup("clicks_by_program", (), tuple(Grain)),
-    Rollup("clicks_by_time", ("campaign_id", "channel"), tuple(Grain)),
-    Rollup(
-        "clicks_by_influencer",
-        ("influencer_id", "campaign_id", "channel"),
-        (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY),
-    ),
-    Rollup(
-        "clicks_by_audience",
-        ("country", "device", "campaign_id", "channel"),
-        (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY),
-    ),
+    Rollup("clicks_by_program", (), TO_THE_HOUR),
+    Rollup("clicks_by_time", ("campaign_id", "channel"), TO_THE_HOUR),
+    Rollup("clicks_by_influencer", ("influencer_id", "campaign_id", "channel"), TO_THE_DAY),
+    Rollup("clicks_by_audience", ("country", "device", "campaign_id", "channel"), TO_THE_DAY),
     Rollup(
         "clicks_by_link",
         ("link_id", "influencer_id", "campaign_id", "channel", "post_id"),

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from attribution.domain.ids import ProgramId
-from attribution.domain.periods import Grain
+from attribution.domain.periods import TO_THE_DAY, Grain
 
 from .postgres import Database
 from .statements import statements
@@ -51,13 +51,17 @@ class SketchKind:
         return _SQL["visitors"].format(kept=f", {kept}" if kept else "", cell=cell)
 
 
-_TO_THE_DAY = (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY)
+_TO_THE_DAY = (Grain.QUARTER, *TO_THE_DAY)
 SKETCH_KINDS: Final = (
     SketchKind("program", (), _TO_THE_DAY),
-    SketchKind("time", ("campaign_id", "channel"), (Grain.YEAR, Grain.MONTH, Grain.DAY)),
+    SketchKind("time", ("campaign_id", "channel"), (Grain.YEAR, Grain.QUARTER, Grain.MONTH, Grain.DAY)),
     SketchKind("audience", ("country", "device"), _TO_THE_DAY),
     SketchKind("influencer", ("influencer_id", "campaign_id", "channel"), _TO_THE_DAY),
-    SketchKind("link", ("link_id", "post_id", "influencer_id", "campaign_id", "channel"), (Grain.YEAR, Grain.MONTH)),
+    SketchKind(
+        "link",
+        ("link_id", "post_id", "influencer_id", "campaign_id", "channel"),
+        (Grain.YEAR, Grain.QUARTER, Grain.MONTH),
+    ),
 )
 
 

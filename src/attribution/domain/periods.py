@@ -1,4 +1,4 @@
-"""How a period divides into whole years, months, weeks, days and hours of a time zone."""
+"""How a period divides into whole years, quarters, months, weeks, days and hours of a time zone."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,22 +10,27 @@ from zoneinfo import ZoneInfo
 
 
 class Grain(StrEnum):
-    """The largest first. A week begins on Monday; an hour is an hour of the clock of the zone.
+    """The largest first.
 
-    A day begins at the first of its midnights. Where clocks change by half an hour, the hour before the change lasts
-    until their next full hour.
+    A quarter is of a year; a week begins on Monday; an hour is an hour of the clock of the zone. A day begins at the
+    first of its midnights. Where clocks change by half an hour, the hour before the change lasts until their next
+    full hour.
     """
 
     YEAR = "year"
+    QUARTER = "quarter"
     MONTH = "month"
     WEEK = "week"
     DAY = "day"
     HOUR = "hour"
 
 
+TO_THE_DAY: Final = (Grain.YEAR, Grain.MONTH, Grain.WEEK, Grain.DAY)
+TO_THE_HOUR: Final = (*TO_THE_DAY, Grain.HOUR)
+"""The grains of sums."""
 _HOUR: Final = timedelta(hours=1)
 _MIDNIGHT: Final = time()
-_BEYOND: Final = {Grain.YEAR: 366, Grain.MONTH: 31, Grain.WEEK: 7, Grain.DAY: 1}
+_BEYOND: Final = {Grain.YEAR: 366, Grain.QUARTER: 92, Grain.MONTH: 31, Grain.WEEK: 7, Grain.DAY: 1}
 """Days from the first of a bucket that are in the next one."""
 _YEARS: Final = range(1970, 2100)
 """Of which facts may be."""
@@ -113,6 +118,8 @@ def _first_day(day: date, grain: Grain) -> date:
     match grain:
         case Grain.YEAR:
             return day.replace(month=1, day=1)
+        case Grain.QUARTER:
+            return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
         case Grain.MONTH:
             return day.replace(day=1)
         case Grain.WEEK:

@@ -23,10 +23,11 @@ RETURNING u.program_id, u.at;
 -- A click without a visitor is one of its own. A quarter of an hour lies in one bucket of each grain, in any zone.
 SELECT {cell}, array_agg(visitor) AS visitors
 FROM (
-    SELECT q.day, q.week, q.month, q.year, coalesce(k.visitor_id, k.click_id::text) AS visitor{kept}
+    SELECT q.day, q.week, q.month, q.quarter, q.year, coalesce(k.visitor_id, k.click_id::text) AS visitor{kept}
     FROM (
         SELECT at, date_trunc('day', at, zone) AS day, date_trunc('week', at, zone) AS week,
-               date_trunc('month', at, zone) AS month, date_trunc('year', at, zone) AS year
+               date_trunc('month', at, zone) AS month, date_trunc('quarter', at, zone) AS quarter,
+               date_trunc('year', at, zone) AS year
         FROM (SELECT rolled_up_in AS zone FROM programs WHERE program_id = $1 AND rolled_up_in IS NOT NULL) z
         CROSS JOIN unnest($2::timestamptz[]) AS u (at)
         OFFSET 0
