@@ -55,6 +55,12 @@ async def test_types_and_sources_have_ids_of_their_own(api: Api) -> None:
         assert_problem(await api.ask("GET", f"{PATH}/{nobody}"), 404)
 
 
+async def test_a_conversions_id_may_end_as_a_path_does(api: Api) -> None:
+    await post(api, conversion_id="7/history")
+    assert (await state(api, "lead/7%2Fhistory"))["conversion_id"] == "7/history"
+    assert (await api.ask("GET", "/v1/conversions/lead/7%2Fhistory/history")).json()["data"] == []
+
+
 async def test_a_value_without_a_currency_is_in_the_programmes(api: Api) -> None:
     await api.make("programs", key="acme", name="Acme", currency="JPY")
     assert_problem(await api.ask("POST", PATH, LEAD | {"program": "acme"}), 422, "body", "value")

@@ -1,7 +1,9 @@
 """Orders, clicks from elsewhere and the pages of the host, over HTTP."""
 
 from typing import Any
+from urllib.parse import quote
 
+import pytest
 from tests.support.api import TOKEN, Api, assert_problem
 
 ORDER: dict[str, Any] = {
@@ -65,6 +67,22 @@ async def test_an_order_id_may_hold_what_a_path_separates(api: Api) -> None:
     assert (await api.ask("GET", f"{path}/attribution")).status_code == 200
     for nobody in ("/v1/orders/%00", "/v1/orders/", "/v1/orders/%FF"):
         assert_problem(await api.ask("GET", nobody), 404)
+
+
+@pytest.mark.parametrize("order_id", ["7/attribution", "7/history", "7/refunds", "/attribution"])
+async def test_an_order_id_may_end_as_a_path_does(api: Api, order_id: str) -> None:
+    """Its last slash is `%2F` then; the order whose id is the rest is another."""
+    for named in ("7", order_id):
+        await api.ask("POST", "/v1/orders", ORDER | {"source": "default", "order_id": named})
+    path = "/v1/orders/" + quote(order_id, safe="")
+    assert (await api.ask("GET", path)).json()["order_id"] == order_id
+    assert (await api.ask("GET", path.replace("%2F", "%2f"))).json()["order_id"] == order_id
+    assert (await api.ask("GET", path + "/attribution")).json()["reason"] == "unknown_click_id"
+    assert (await api.ask("GET", path + "/history")).json()["data"] == []
+    refund = {"refund_id": "r", "refunded_at": "2026-11-21T10:00:00Z", "amount": "1"}
+    assert (await api.ask("POST", path + "/refunds", refund)).json()["order_id"] == order_id
+    assert (await api.ask("GET", "/v1/orders/7")).json()["order_id"] == "7"
+    assert (await api.ask("GET", "/v1/orders/7/history")).json()["data"] == []
 
 
 async def test_in_a_list_a_bad_order_is_reported_and_the_others_stand(api: Api) -> None:

@@ -8,6 +8,8 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
+from starlette.routing import Match
+from starlette.types import Scope
 
 from attribution.errors import FieldError, InvalidInputError
 
@@ -29,6 +31,14 @@ def refuse_unknown_parameters(request: Request, known: frozenset[str]) -> None:
 
 
 class V1Route(APIRoute):
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """An id may end as a path does: a last slash that came as `%2F` is the id's own."""
+        match, child_scope = super().matches(scope)
+        last = self.path.rpartition("/")[2].encode()
+        if match is not Match.NONE and scope.get("raw_path", b"").lower().endswith(b"%2f" + last):
+            return Match.NONE, {}
+        return match, child_scope
+
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
         fields = get_flat_params(self.dependant)
