@@ -132,6 +132,7 @@ def _add_model(role: argparse.ArgumentParser) -> None:
     role.add_argument("file", metavar="FILE", help="touches joined by ' > '; - is standard input")
     role.add_argument("--model", required=True, metavar="MODEL", help="last_touch, linear, markov, shapley, ...")
     role.add_argument("--order", type=int, default=1, metavar="N", help="of a Markov chain, 1 to 3")
+    role.add_argument("--position-weights", metavar="F,M,L", help="of position_based, 0.4,0.2,0.4 where absent")
     role.add_argument("--no-nulls", dest="nulls", action="store_false", help="leave out walks without conversion")
     role.add_argument("--skip-malformed", action="store_true", help="tell of malformed rows and use the others")
 
@@ -196,6 +197,7 @@ def _model(_: Settings, options: argparse.Namespace) -> None:
         options.file,
         order=options.order,
         nulls=options.nulls,
+        position_weights=options.position_weights,
         skip_malformed=options.skip_malformed,
     )
 

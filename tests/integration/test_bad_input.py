@@ -190,7 +190,7 @@ async def test_bad_items_codes_and_lists_are_named(bad: Api) -> None:
     lists: tuple[tuple[object, tuple[str | int, ...]], ...] = (
         ("ANNA15", ("discount_codes",)),
         (["a"] * 51, ("discount_codes",)),
-        ([" "], ("discount_codes", 0)),
+        (["a", "A\x00B"], ("discount_codes", 1)),
         ([7], ("discount_codes", 0)),
     )
     for codes, loc in lists:

@@ -48,6 +48,19 @@ async def test_an_order_is_stored_once_and_the_newest_stands(api: Api) -> None:
     assert state["attribution"]["reason"] == "unknown_click_id"
 
 
+async def test_codes_are_trimmed_before_anything_is_said_of_them(api: Api) -> None:
+    """No order is refused for what a shop has round its codes; a code that is only that is none."""
+    codes = ["AA\n", "", " Alw\t", " \r\n"]
+    posted = await api.ask("POST", "/v1/orders", ORDER | {"discount_codes": codes})
+    assert posted.json() == {"order_id": "1001", "status": "stored"}
+    again = await api.ask("POST", "/v1/orders", ORDER | {"discount_codes": ["AA", "Alw"]})
+    assert again.json()["status"] == "duplicate"
+    state = (await api.ask("GET", "/v1/orders/1001", params={"source": "shop-eu"})).json()
+    assert [(code["code"], code["verdict"]) for code in state["attribution"]["codes"]] == [
+        ("AA", "unknown"), ("Alw", "unknown"),
+    ]  # fmt: skip
+
+
 async def test_an_order_is_of_its_source(api: Api) -> None:
     await api.ask("POST", "/v1/orders", ORDER)
     assert_problem(await api.ask("GET", "/v1/orders/1001"), 404)

@@ -38,6 +38,11 @@ def test_what_is_no_exact_duration_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+def test_a_negative_duration_is_told_so() -> None:
+    with pytest.raises(DurationError, match="must not be negative"):
+        parse_duration("-P1DT2H")
+
+
 @pytest.mark.parametrize(
     ("duration", "text"),
     [

@@ -13,12 +13,14 @@ from attribution.models import (
     ChainError,
     ModelError,
     Path,
+    PathError,
     WeightsError,
     attribute,
     markov,
     position_based,
     read_paths,
 )
+from attribution.models.paths import Number
 from attribution.models.sharing import Weight
 
 TABLE = "path;conversions;value;null\nC1 > C2 > C3;1;10;0\nC1;0;0;1\nC2 > C3;0;0;1\n"
@@ -79,6 +81,28 @@ def test_position_weights_that_cannot_be_are_refused(weights: Sequence[Weight]) 
         position_based([Path(("a", "b"), 1)], weights)
 
 
+@pytest.mark.parametrize(
+    ("touches", "numbers"),
+    [
+        ((), {}),
+        (("a",), {"conversions": -1}),
+        (("a",), {"conversions": float("nan")}),
+        (("a",), {"value": Decimal("NaN")}),
+        (("a",), {"value": Fraction(-1, 3)}),
+        (("a",), {"nulls": -2}),
+        (("a",), {"nulls": float("inf")}),
+        (("a",), {"nulls": "1"}),
+    ],
+)
+def test_what_is_no_path_is_refused(touches: tuple[str, ...], numbers: dict[str, Number]) -> None:
+    with pytest.raises(PathError, match="at least one touch"):
+        Path(touches, **numbers)
+
+
+def test_numbers_of_paths_are_of_any_kind_and_size() -> None:
+    assert Path(("a",), Decimal("0.5"), Fraction(1, 3), 10**400).nulls == 10**400
+
+
 def test_what_paths_do_not_have_is_refused() -> None:
     with pytest.raises(ModelError, match="needs the age of each touch"):
         attribute("time_decay", [])
@@ -109,6 +133,17 @@ def test_the_command_writes_what_each_channel_has(
     assert capsys.readouterr().out == SHARED + (
         "C1,0.0000000000,0.0000000000,\nC2,0.0000000000,0.0000000000,\nC3,1.0000000000,10.0000000000,\n"
     )
+
+
+def test_position_weights_can_be_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    weighted = ["--model", "position_based", "--position-weights"]
+    assert run(monkeypatch, TABLE.encode(), *weighted, "0.1,0.2,0.7") == 0
+    assert [line.split(",")[1] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        "0.1000000000", "0.2000000000", "0.7000000000",
+    ]  # fmt: skip
+    for wrong in ("0.5,0.5", "0.5,0.5,0.5", "a,b,c", ""):
+        assert run(monkeypatch, TABLE.encode(), *weighted, wrong) == 1
+        assert "sum to 1" in capsys.readouterr().err
 
 
 def test_nulls_count_unless_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from attribution.adapters.conversion_intake import Message
 from attribution.domain.conversions import Acceptance
@@ -15,7 +15,7 @@ from attribution.errors import AttributionError, FieldError, InvalidInputError
 
 from .auth import Access
 from .bulk import Failed, failed, listed, one_by_one
-from .fields import Amount, Instant, Line
+from .fields import PRINTABLE, Amount, Instant
 from .services import OrderIntake
 
 MESSAGES_MAX = 1000
@@ -40,9 +40,19 @@ def _kept(click_id: str) -> str | None:
     return click_id[:CLICK_ID_KEPT] or None
 
 
+def _trimmed(code: object) -> object:
+    """Before it is checked: an order is not refused for a line break behind its code."""
+    return code.strip() if isinstance(code, str) else code
+
+
+def _said(codes: list[str]) -> list[str]:
+    return [code for code in codes if code]
+
+
 MessageTime = Annotated[Instant, AfterValidator(_plausible)]
 ClickIdText = Annotated[str, AfterValidator(_kept)]
-CodeText = Annotated[Line, AfterValidator(str.strip)]
+CodeText = Annotated[str, BeforeValidator(_trimmed), Field(max_length=255, pattern=PRINTABLE)]
+CodeTexts = Annotated[list[CodeText], Field(max_length=CODES_MAX), AfterValidator(_said)]
 
 
 def minor(amount: Amount, currency: str, *loc: str | int) -> int:

@@ -15,7 +15,7 @@ from attribution.domain.conversions import (
 )
 from attribution.domain.programs import Program
 
-from .accepting import CODES_MAX, MESSAGES_MAX, Accepting, ClickIdText, CodeText, MessageTime, Read, minor
+from .accepting import MESSAGES_MAX, Accepting, ClickIdText, CodeTexts, MessageTime, Read, minor
 from .attributions import Attribution, Extensible, History, HistoryQuery, SourceInQuery, found, history_of, storable
 from .auth import Access, AccessOf, ProgramKeyInQuery, ProgramOf
 from .bulk import ONE_BY_ONE, Failed, parsed
@@ -45,7 +45,7 @@ class NewConversion(Strict):
     status: Annotated[ConversionStatus, Field(strict=False)] = ConversionStatus.CONFIRMED
     value: Amount | None = None
     currency: Currency | None = None
-    discount_codes: list[CodeText] = Field(default_factory=list, max_length=CODES_MAX)
+    discount_codes: CodeTexts = Field(default_factory=list)
     click_id: ClickIdText | None = None
     visitor_id: VisitorId | None = None
     customer_id: Line | None = None

@@ -19,7 +19,7 @@ from attribution.domain.money import MINOR_MAX
 from attribution.domain.refunds import RefundFlag
 from attribution.errors import FieldError, InvalidInputError
 
-from .accepting import CODES_MAX, MESSAGES_MAX, Accepting, ClickIdText, CodeText, MessageTime, Read, minor
+from .accepting import MESSAGES_MAX, Accepting, ClickIdText, CodeTexts, MessageTime, Read, minor
 from .attributions import Attribution, Extensible, History, HistoryQuery, SourceInQuery, found, history_of, storable
 from .auth import Access, AccessOf, ProgramKeyInQuery, ProgramOf
 from .bulk import ONE_BY_ONE, Failed, parsed
@@ -54,7 +54,7 @@ class NewOrder(Strict):
     items: Annotated[list[NewItem], Field(max_length=ITEMS_MAX)] | None = None
     amount: Amount | None = None
     discount: Amount | None = None
-    discount_codes: list[CodeText] = Field(default_factory=list, max_length=CODES_MAX)
+    discount_codes: CodeTexts = Field(default_factory=list)
     click_id: ClickIdText | None = None
     visitor_id: VisitorId | None = None
     customer_id: Line | None = None

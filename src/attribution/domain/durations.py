@@ -18,6 +18,8 @@ class DurationError(ValueError):
 
 def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
+    if match is None and text.startswith("-") and _DURATION.fullmatch(text, 1):
+        raise DurationError("must not be negative")
     if match is None:
         raise DurationError("is not an ISO 8601 duration of weeks, days, hours, minutes or seconds, like P30D")
     whole, _, fraction = (match["seconds"] or "0").replace(",", ".").partition(".")

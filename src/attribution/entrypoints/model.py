@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path as File
 from typing import TYPE_CHECKING, TextIO
 
+from attribution.domain.models import U_SHAPED
 from attribution.errors import AttributionError
 from attribution.models import Attribution, MalformedPathsError, Path, attribute, read_paths
 from attribution.models.paths import shown
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
 _COLUMNS = ("channel", "conversions", "value", "removal_effect")
 
 
-def model(name: str, file: str, *, order: int, nulls: bool, skip_malformed: bool) -> None:
+def model(
+    name: str, file: str, *, order: int, nulls: bool, position_weights: str | None, skip_malformed: bool
+) -> None:
     """Reads a CSV file, or standard input for `-`; writes CSV to standard output."""
-    _write(attribute(name, _read(file, skip_malformed=skip_malformed), order=order, nulls=nulls), sys.stdout)
+    weights = position_weights.split(",") if position_weights is not None else U_SHAPED
+    paths = _read(file, skip_malformed=skip_malformed)
+    _write(attribute(name, paths, order=order, nulls=nulls, position_weights=weights), sys.stdout)
 
 
 def _read(file: str, *, skip_malformed: bool) -> list[Path]:

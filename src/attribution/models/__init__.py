@@ -7,7 +7,7 @@ Fraction(30, 1)
 
 from .catalogue import MODELS, ModelError, attribute, compare
 from .markov import ChainError, markov
-from .paths import MalformedPathsError, MalformedRow, Path, read_paths
+from .paths import MalformedPathsError, MalformedRow, Path, PathError, read_paths
 from .sharing import (
     Attribution,
     ChannelCredit,
@@ -31,6 +31,7 @@ __all__ = [
     "MalformedRow",
     "ModelError",
     "Path",
+    "PathError",
     "WeightsError",
     "attribute",
     "compare",

@@ -1,6 +1,7 @@
 """Paths to conversion as a table holds them: how often each converted, of what value, and how often it did not."""
 
 import csv
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,14 +23,31 @@ _NUMBERS_KEPT: Final = 4_096
 Number = int | float | Decimal | Fraction
 
 
+class PathError(AttributionError):
+    """A path has at least one touch, and finite numbers, none negative"""
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
-    """`touches`: the oldest first, at least one. `value`: of all its conversions together. None is negative."""
+    """`touches`: the oldest first, at least one. `value`: of all its conversions together. None is negative.
+
+    Raises `PathError`.
+    """
 
     touches: tuple[str, ...]
     conversions: Number = 1
     value: Number = 0
     nulls: Number = 0
+
+    def __post_init__(self) -> None:
+        try:
+            is_path = self.touches and all(
+                0 <= number < math.inf for number in (self.conversions, self.value, self.nulls)
+            )
+        except (TypeError, ArithmeticError):
+            is_path = False
+        if not is_path:
+            raise PathError
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +75,7 @@ def shown(rows: list[MalformedRow]) -> str:
 
 
 def read_paths(lines: Iterable[str]) -> tuple[list[Path], list[MalformedRow]]:
-    """Of `path;conversions;value;null`, one a line, touches joined by ` > `; names may be quoted, a header may lead.
+    """Of `path;conversions;value;null`, one a line, touches joined by ` > `; a cell may be quoted, a header may lead.
 
     Rows that are not so are told apart, for the caller to refuse. Blank lines are passed over.
     """
