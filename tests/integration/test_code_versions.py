@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from tests.integration.test_credit_convergence import found, until_idle
 from tests.integration.test_credit_entries import queue_all
-from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
+from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale, someone_waits
 from tests.support.batches import batch_of
 from tests.support.recorded import expected, recorded
 from tests.support.reference import Code, Ledger, World
@@ -191,18 +191,12 @@ async def test_an_order_is_bound_to_every_version_that_it_saw_and_to_no_other(se
             conversions = await session.conversions(work.conversions)
             judged = await judge_and_value(session, conversions)
             changing = asyncio.create_task(other.execute("UPDATE codes SET influencer_id = 2"))
-            await eventually(lambda: _someone_waits(service.database))
-            await session.write(judged, instant(0))
+            await eventually(lambda: someone_waits(service.database))
+            await session.write(judged)
             await session.done(work)
         await changing
         await early.commit()
     assert await credited(service, message.key) == [("code", 1)]
-
-
-async def _someone_waits(database: Database) -> bool:
-    async with database.connection() as connection:
-        waiting: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-    return waiting
 
 
 async def test_only_what_credit_depends_on_makes_a_version(service: Service) -> None:

@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -91,20 +90,19 @@ async def test_value_and_commissions_as_of_any_past_moment_can_be_read(service: 
     await plan(service, Plan(FIRST, percent=Decimal(10)))
     await rate(service, "USD", "0.5")
     message = sale("A", 5, visitor_id="v1", currency="USD", gross_minor=10_000)
-    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
-    for hour, arrives in enumerate(
-        (
-            arrive(service, ANNA),
-            service.accept(message),
-            arrive(service, BELLA),
-            service.accept(_refund("r1", "40.00")),
-        )
+    moments = []
+    for arrives in (
+        arrive(service, ANNA),
+        service.accept(message),
+        arrive(service, BELLA),
+        service.accept(_refund("r1", "40.00")),
     ):
         await arrives
-        await service.settle(partial(lambda moment: moment, noon + timedelta(hours=hour)))
+        await service.settle()
+        moments.append(await service.now())
 
-    async def recorded(hour: int) -> tuple[str, str, dict[str, str]]:
-        shown = await service.explain(message, noon + timedelta(hours=hour, minutes=1))
+    async def recorded(step: int) -> tuple[str, str, dict[str, str]]:
+        shown = await service.explain(message, moments[step])
         paid = {part["influencer_id"]: part["commission"] for part in shown["commissions"]}
         assert all(part["plan_id"] is None for part in shown["commissions"])
         return shown["value"]["net"], shown["value"]["commission"], paid

@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -123,12 +122,8 @@ class InterruptedTable(CreditTable):
             yield session and _Session(session.connection, self._database, self._between)
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-async def until_idle(database: Database, now: Callable[[], datetime] = utc_now) -> None:
-    attributor = Attributor(CreditTable(database), AttributorPolicy(100, 0), now)
+async def until_idle(database: Database) -> None:
+    attributor = Attributor(CreditTable(database), AttributorPolicy(100, 0))
     async with database.connection() as connection:
         while await connection.fetchval("SELECT count(*) FROM credit_queue"):
             await attributor.step()

@@ -1,21 +1,24 @@
 """Credits are append-only, and a conversion stays with the rule that first credited it."""
 
+import asyncio
+from bisect import bisect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
 from typing import Any
 
 import pytest_asyncio
-from tests.integration.test_credit_races import LINKS, PROGRAM, PROGRAMME, Service, click, sale
+from tests.integration.test_credit_races import LINKS, PROGRAM, PROGRAMME, Service, click, sale, someone_waits
 from tests.support.recorded import recorded
 from tests.support.reference import Version, World
+from tests.support.waiting import eventually
 from tests.support.worlds import HOUR, START, TOKENS, add_rule, found_program, instant, token_of
 
 from attribution.adapters.audit_table import AuditTable
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.postgres import Database
+from attribution.conversions.attributor import judge_and_value
 from attribution.conversions.reader import TOUCHES_LISTED, ConversionReader
 from attribution.domain.conversions import ConversionMessage, ConversionStatus
 from attribution.domain.ids import ProgramId
@@ -116,7 +119,6 @@ async def test_a_refund_splits_the_new_net_by_the_weights_of_the_order(service: 
 
 async def test_the_credits_as_of_any_past_moment_can_be_read(service: Service) -> None:
     """What was recorded by then; the explanation around it is of now."""
-    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
     message = sale("A", 5, visitor_id="v1")
     steps: list[Callable[[], Awaitable[None]]] = [
         partial(arrive, service, EARLY),
@@ -125,34 +127,66 @@ async def test_the_credits_as_of_any_past_moment_can_be_read(service: Service) -
         partial(service.accept, _refund("r1", "0.25")),
         partial(service.accept, _cancelled(sale("A", 5, update=1, visitor_id="v1"))),
     ]
-    moments = (noon + timedelta(hours=hour) for hour in count())
+    moments = []
     for step in steps:
         await step()
-        await service.settle(partial(lambda moment: moment, next(moments)))
+        await service.settle()
+        moments.append(await service.now())
 
-    async def credited(minutes: int) -> list[tuple[str, str]]:
-        shown = await service.explain(message, noon + timedelta(minutes=minutes))
+    async def credited(moment: datetime) -> list[tuple[str, str]]:
+        shown = await service.explain(message, moment)
+        assert shown["as_of"] == moment
         assert shown["touches"] == (await service.explain(message))["touches"]
         return [(credit["influencer_id"], credit["revenue"]) for credit in shown["credits"]]
 
-    assert await credited(59) == []
-    assert await credited(60) == await credited(119) == [("1", "1.00")]
-    assert await credited(120) == [("2", "1.00")]
-    assert await credited(180) == [("2", "0.75")]
-    assert await credited(240) == [("2", "0.00")]
+    assert [await credited(moment) for moment in moments] == [
+        [],
+        [("1", "1.00")],
+        [("2", "1.00")],
+        [("2", "0.75")],
+        [("2", "0.00")],
+    ]
     reader = ConversionReader(CreditTable(service.database), TOKENS)
     history = await reader.history(PROGRAMME, *message.key, 0, 10)
     assert history is not None
-    shown = [(entry["recorded_at"].hour, entry["influencer_id"], entry["net"]) for _, entry in history]
+    shown = [(bisect(moments, entry["recorded_at"]), entry["influencer_id"], entry["net"]) for _, entry in history]
     assert sorted(shown) == [
-        (13, "1", "1.00"),
-        (14, "1", "-1.00"),
-        (14, "2", "1.00"),
-        (15, "2", "-0.25"),
-        (16, "2", "-0.75"),
+        (1, "1", "1.00"),
+        (2, "1", "-1.00"),
+        (2, "2", "1.00"),
+        (3, "2", "-0.25"),
+        (4, "2", "-0.75"),
     ]
+    recorded_at = history[0][1]["recorded_at"]
+    assert await credited(recorded_at - timedelta(microseconds=1)) == []
+    assert await credited(recorded_at) == [("1", "1.00")]
     assert history[0][1]["click_id"] == token_of(EARLY)
     assert await reader.history(PROGRAMME, *message.key, history[-2][0], 10) == history[-1:]
+
+
+async def test_what_is_being_recorded_is_awaited_so_that_no_past_moment_changes(service: Service) -> None:
+    message = sale("A", 5, visitor_id="v1")
+    await land(service, EARLY)
+    await service.accept(message)
+    async with CreditTable(service.database).lead() as session:
+        assert session is not None
+        work = await session.take(10)
+        async with session.transaction():
+            await session.write(await judge_and_value(session, await session.conversions([*work.conversions])))
+            moment = await service.now()
+            asked = asyncio.create_task(service.explain(message, moment))
+            await eventually(lambda: someone_waits(service.database))
+    shown = await asked
+    assert [credit["influencer_id"] for credit in shown["credits"]] == ["1"]
+    assert (await service.explain(message, moment))["credits"] == shown["credits"]
+
+
+async def test_a_moment_to_come_is_taken_as_now(service: Service) -> None:
+    message = sale("A", 5, visitor_id="v1")
+    await service.accept(message)
+    before = await service.now()
+    shown = await service.explain(message, before + timedelta(days=1))
+    assert before < shown["as_of"] < await service.now()
 
 
 def _refund(refund_id: str, amount: str) -> RefundMessage:

@@ -1,13 +1,13 @@
 """Moments between two transactions at which a credit could be lost, each held open."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest_asyncio
-from tests.integration.test_credit_convergence import InterruptedTable, until_idle, utc_now
+from tests.integration.test_credit_convergence import InterruptedTable, until_idle
 from tests.support.batches import batch_of
 from tests.support.recorded import expected, recorded
 from tests.support.reference import Click, Link, Order, World, judge_all
@@ -80,8 +80,14 @@ class Service:
     async def reopen(self, *clicks: Click) -> None:
         await self._clicks.reopen(batch_of(stored_click(PROGRAM, c, World(LINKS)) for c in clicks))
 
-    async def settle(self, now: Callable[[], datetime] = utc_now) -> None:
-        await until_idle(self.database, now)
+    async def settle(self) -> None:
+        await until_idle(self.database)
+
+    async def now(self) -> datetime:
+        """By the clock of the database, which records."""
+        async with self.database.connection() as connection:
+            at: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        return at
 
     async def explain(self, message: ConversionMessage, as_of: datetime | None = None) -> Mapping[str, Any]:
         explained = await ConversionReader(CreditTable(self.database), TOKENS).attribution(
@@ -174,7 +180,7 @@ async def test_two_messages_of_one_order_at_once_leave_nothing_of_the_older(
         tasks.create_task(Service(held[0]).accept(first))
         await held[0].reached.wait()
         tasks.create_task(Service(held[1]).accept(second))
-        await eventually(lambda: _someone_waits(database))
+        await eventually(lambda: someone_waits(database))
         held[0].let_go.set()
         await held[1].reached.wait()
         await service.settle()
@@ -184,7 +190,7 @@ async def test_two_messages_of_one_order_at_once_leave_nothing_of_the_older(
     await service.assert_right([touch], [order_of(message) for message in (first, second, later)])
 
 
-async def _someone_waits(database: Database) -> bool:
+async def someone_waits(database: Database) -> bool:
     async with database.connection() as connection:
         waiting: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
     return waiting

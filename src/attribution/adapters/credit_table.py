@@ -55,6 +55,13 @@ class CreditTable:
             finally:
                 await connection.execute("SELECT pg_advisory_unlock_all()")
 
+    async def settled(self, at: datetime) -> datetime:
+        """The earlier of `at` and now: no credit recorded by then is still to be seen."""
+        async with self._database.transaction() as connection:
+            await connection.execute(_SQL["await_writers"])
+            now: datetime = await connection.fetchval(_SQL["now"])
+        return min(at, now)
+
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["CreditFacts"]:
         """All reads see one state of the database."""
@@ -111,19 +118,19 @@ class CreditSession(CreditFacts):
                 raise DatabaseUnavailableError("another attributor leads by now")
             yield
 
-    async def write(self, judged: Sequence[Judged], at: datetime) -> None:
+    async def write(self, judged: Sequence[Judged]) -> None:
         """Appends what differs from the credits so far; what is the same leaves no entry."""
         before = await self.credits_recorded([j.conversion.key for j in judged if j.conversion.is_judged])
-        await self.append(judged, before, at)
+        await self.append(judged, before)
 
     async def append(
         self,
         judged: Sequence[Judged],
         before: Mapping[ConversionId, Sequence[Credit]],
-        at: datetime,
         binding: Binding | None = None,
     ) -> None:
         """`binding`: that of a recomputation; without one, first credit binds."""
+        at: datetime = await self._connection.fetchval(_SQL["now"])
         recomputation_id = binding.recomputation_id if binding else None
         entries = [
             (*entry(j.conversion.key, at, credit), recomputation_id)
@@ -137,7 +144,8 @@ class CreditSession(CreditFacts):
         of_each = [numbers.setdefault(j.outcome, len(numbers) + 1) for j in judged]
         await self._connection.execute(
             _SQL["judged"], *arrays_of(j.conversion.key for j in judged), array_of(of_each),
-            *columns_of([outcome.row() for outcome in numbers], 9), recomputation_id, binding.at if binding else None,
+            *columns_of([outcome.row() for outcome in numbers], 9), recomputation_id,
+            binding.at if binding else None, at,
         )  # fmt: skip
         codes = {
             (j.conversion.program_id, code_key(text), j.conversion.conversion_id)

@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import structlog
 
@@ -37,23 +36,12 @@ class AttributorPolicy:
     retry_s: float = 1.0
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Attributor:
     """`turn`: a batch each with the others of this process that write credits."""
 
-    def __init__(
-        self,
-        table: CreditTable,
-        policy: AttributorPolicy,
-        now: Callable[[], datetime] = _now,
-        turn: asyncio.Lock | None = None,
-    ) -> None:
+    def __init__(self, table: CreditTable, policy: AttributorPolicy, turn: asyncio.Lock | None = None) -> None:
         self._table = table
         self._policy = policy
-        self._now = now
         self._turn = turn or asyncio.Lock()
         self.behind = False
         """More was waiting than one batch takes."""
@@ -108,7 +96,7 @@ class Attributor:
         # seen by that reading, or lands later and finds the conversion through the visitor.
         await session.name_visitors(conversions)
         async with session.transaction():
-            await session.write(await judge_and_value(session, conversions), self._now())
+            await session.write(await judge_and_value(session, conversions))
 
 
 def _parts(conversions: Mapping[ConversionKey, str | None]) -> list[list[ConversionKey]]:

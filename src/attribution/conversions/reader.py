@@ -94,9 +94,11 @@ class ConversionReader:
     ) -> Mapping[str, Any] | None:
         """`model`: what this one would give, all else as it is. Raises `InvalidInputError` for an unknown one.
 
-        `as_of`: `credits` are those recorded by then; all else is explained as of now.
+        `as_of`: `credits` are those recorded by then, or by now if that is earlier; all else is explained as of now.
         """
         other = _model(model)
+        if as_of is not None:
+            as_of = await self._table.settled(as_of)
         async with self._table.snapshot() as facts:
             key = await facts.find(program.program_id, source, conversion_type, external_id)
             if key is None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import structlog
 
@@ -38,23 +37,12 @@ class RecomputerPolicy:
     poll_s: float = 1.0
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Recomputer:
     """`turn`: some batches each with the attributor of this process."""
 
-    def __init__(
-        self,
-        table: RecomputationTable,
-        policy: RecomputerPolicy,
-        now: Callable[[], datetime] = _now,
-        turn: asyncio.Lock | None = None,
-    ) -> None:
+    def __init__(self, table: RecomputationTable, policy: RecomputerPolicy, turn: asyncio.Lock | None = None) -> None:
         self._table = table
         self._policy = policy
-        self._now = now
         self._turn = turn or asyncio.Lock()
 
     async def run(self) -> None:
@@ -132,7 +120,7 @@ class Recomputer:
             held = await session.hold(recomputation)
             if held:
                 recorded = await session.credits_recorded([c.key for c in batch.conversions])
-                await session.append(judged, recorded, self._now(), recomputation.binding)
+                await session.append(judged, recorded, recomputation.binding)
                 before = {conversion_id: parts(credits_) for conversion_id, credits_ in recorded.items()}
                 changes = differences(judged, before)
                 await session.reach(recomputation, batch.mark, len(judged), changes)

@@ -16,6 +16,14 @@ SELECT epoch FROM credit_epoch FOR SHARE;
 -- Before the transaction's first snapshot, which this does not take: versions are either seen by it or made after it.
 LOCK TABLE rules, campaign_windows, code_versions, commission_plans, fx_rates IN SHARE MODE;
 
+-- name: await_writers
+-- As whoever makes a version: until all who have shut versions out are done.
+LOCK TABLE code_versions IN ROW EXCLUSIVE MODE;
+
+-- name: now
+-- Not the transaction's beginning: it may have waited for others since.
+SELECT clock_timestamp();
+
 -- name: queued
 -- `owner`: the customer of the conversion.
 SELECT q.queue_id, q.program_id, q.conversion_id, q.customer_id, q.since,
@@ -239,15 +247,15 @@ ORDER BY entry_id
 LIMIT $4;
 
 -- name: judged
--- Conversions ($1, $2) and the number of each one's outcome ($3), of which there are few. By a recomputation, $13 made at
--- $14: bound to it, credited or not.
+-- Conversions ($1, $2) and the number of each one's outcome ($3), of which there are few, judged at $15. By a
+-- recomputation, $13 made at $14: bound to it, credited or not.
 INSERT INTO attributions AS a (
     program_id, conversion_id, status, reason, model, rule_id, bound_at, valued_at, attributed_at, recomputation_id,
     rate_numerator, rate_denominator, missing_rate_day, missing_rate_base
 )
 SELECT program_id, conversion_id, status, reason, model, rule_id,
-       coalesce($14::timestamptz, CASE WHEN credited THEN clock_timestamp() END),
-       coalesce($14::timestamptz, clock_timestamp()), now(), $13::bigint,
+       coalesce($14::timestamptz, CASE WHEN credited THEN $15::timestamptz END),
+       coalesce($14::timestamptz, $15::timestamptz), $15::timestamptz, $13::bigint,
        rate_numerator, rate_denominator, missing_rate_day, missing_rate_base
 FROM unnest($1::text::bigint[], $2::text::bigint[], $3::text::bigint[]) AS j (program_id, conversion_id, outcome)
 JOIN unnest($4::text[], $5::text[], $6::text[], $7::bigint[], $8::boolean[], $9::numeric[], $10::numeric[],
