@@ -19,7 +19,8 @@ from attribution.adapters.audit_table import AuditTable
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.postgres import Database
 from attribution.conversions.attributor import judge_and_value
-from attribution.conversions.reader import TOUCHES_LISTED, ConversionReader
+from attribution.conversions.listing import TOUCHES_LISTED
+from attribution.conversions.reader import ConversionReader
 from attribution.domain.conversions import ConversionMessage, ConversionStatus
 from attribution.domain.ids import ProgramId
 from attribution.domain.refunds import RefundMessage
@@ -228,7 +229,7 @@ async def test_a_pending_order_is_credited_from_its_click_id_and_refined_by_the_
     assert (refined.status, [target.influencer for target in refined.credits]) == ("attributed", [2])
 
 
-async def test_an_explanation_lists_the_newest_thousand_and_counts_the_rest(service: Service) -> None:
+async def test_an_explanation_lists_the_newest_thousand_and_the_reason_and_counts_the_rest(service: Service) -> None:
     """The credit and its reason are those that are recorded, however many clicks came after the order."""
     old = click(1, 1, "v1")
     await land(service, old, *(click(100 + number, 1, "v1") for number in range(TOUCHES_LISTED + 4)))
@@ -239,5 +240,6 @@ async def test_an_explanation_lists_the_newest_thousand_and_counts_the_rest(serv
     explained = await service.explain(message)
     assert (explained["status"], explained["reason"]) == (stored.status, stored.reason)
     assert stored.reason == "outside_window"
-    assert len(explained["touches"]) == TOUCHES_LISTED
-    assert explained["more_touches"] == 5
+    assert len(explained["touches"]) == TOUCHES_LISTED + 1
+    assert explained["touches"][0]["verdict"] == "outside_window"
+    assert explained["more_touches"] == 4

@@ -107,7 +107,7 @@ by the order's own visitor: 31 days 2 hours before the order; the window is 30 d
 1 day before the order; the window is zero (campaign 4, for purchase): such clicks never count.
   Click of 2026-11-20 10:00:00.000005 UTC (2026-11-20 11:00:00.000005 Europe/Berlin) on link 7 of \
 Bella (influencer 2): 0.000005 seconds after the order; only clicks before the order count.
-  Code BELLA of Bella (influencer 2), policy if_involved: this influencer has no click that counts, \
+  Code BELLA of Bella (influencer 2), policy if_involved: its influencer has no click that counts, \
 so the code takes nothing.
 
 Credit:
@@ -115,7 +115,7 @@ Credit:
   nobody through click: weight 0.5, 19.99 EUR
   The money is split into whole units of 0.01 EUR by largest remainder, ties to the earlier click; \
 the parts add up to the whole.
-  Commission: no plan is in force.
+  Commission: no plan holds for this credit.
 
 Other touches, the oldest first:
   Click of 2026-11-18 10:00:00 UTC (2026-11-18 11:00:00 Europe/Berlin) on link anna-ig of Anna (influencer 1), \
@@ -131,7 +131,7 @@ weight 0.5, 19.99 EUR.
 
 Other codes, in the order sent:
   Code nobody: no such code was known 2026-11-20 10:00:06 UTC, when the order was first credited.
-  Code OLD: not active then (that of Anna (influencer 1) is disabled and ends 2026-11-20 10:00:00 UTC).
+  Code OLD: not active then (that of Anna (influencer 1) until 2026-11-20 10:00:00 UTC, disabled).
 """
 
 
@@ -192,6 +192,35 @@ def test_a_code_that_only_compares_says_whether_it_agrees(owner: InfluencerId, s
     conversion = order(codes=("C",))
     said = lines(explain(conversion, touch(HOUR, ANNA, 1), codes=(code("C", owner, CodePolicy.IF_WINNER),)))
     assert any(line.endswith(f"never takes credit; it {says} the winner.") for line in said)
+
+
+def test_a_code_that_was_handed_on_is_shown_to_whoever_had_it() -> None:
+    """Both owners read of it, and from when to when it was whose."""
+    before = code("Move", ANNA, CodePolicy.ALWAYS, ends_at_us=NOW - DAY)
+    conversion = order(codes=("MOVE",))
+    explanation = explain(conversion, codes=(before, code("move", BELLA, CodePolicy.ALWAYS, starts_at_us=NOW - DAY)))
+    line = (
+        "  Code MOVE of Bella (influencer 2), policy always: takes all the credit, 40.00 EUR "
+        "(that of Anna (influencer 1) until 2026-11-19 10:00:00 UTC; "
+        "that of Bella (influencer 2) since 2026-11-19 10:00:00 UTC)."
+    )
+    for owner in (ANNA, BELLA):
+        about, _, others = page(explanation, BERLIN, owner).partition("\nCredit:")
+        assert line in about
+        assert others.endswith("Other codes, in the order sent: none\n")
+
+
+def test_that_no_code_came_is_said_of_the_codes_that_judge() -> None:
+    said = page(explain(order(codes=("BELLA",))), BERLIN, BELLA)
+    assert "  No code of this influencer came with the order, by the codes known 2026-11-20 10:00:06 UTC.\n" in said
+
+
+def test_touches_that_are_not_listed_are_counted_beside_whose_they_are() -> None:
+    """A list without any of them does not say that there are none."""
+    said = page(explain(order(), touch(HOUR, ANNA, 1), more_touches=7, more_of_influencer=5), BERLIN, ANNA)
+    about, _, others = said.partition("\nCredit:")
+    assert about.endswith("weight 1, 40.00 EUR.\n  and 5 more, not listed\n" + about[about.rindex("  No code") :])
+    assert "Other touches, the oldest first:\n  and 2 more, not listed\n" in others
 
 
 @pytest.mark.parametrize(

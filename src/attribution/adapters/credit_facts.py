@@ -139,14 +139,18 @@ class CreditFacts:
         rows = await self._connection.fetch(_SQL["older_clicks"], *keys, since, not self.visitors_are_named)
         return by_conversion(rows)
 
-    async def all_clicks(self, conversion: StoredConversion, limit: int) -> tuple[list[Touch], int]:
-        """The newest `limit` candidates by visitor, and how many there are."""
+    async def all_clicks(
+        self, conversion: StoredConversion, limit: int, influencer_id: InfluencerId | None = None
+    ) -> tuple[list[Touch], int]:
+        """The newest `limit` candidates by visitor, or those of an influencer, and how many there are."""
         rows = await self._connection.fetch(
             _SQL["all_clicks"],
             *conversion.key,
             conversion.customer_id,
             from_us(conversion.facts.occurred_at_us),
             limit,
+            influencer_id,
+            conversion.click_id,
         )
         return [touch_of(tuple(row)[:-1]) for row in rows], rows[0]["candidates"] if rows else 0
 

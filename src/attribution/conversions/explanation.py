@@ -17,9 +17,9 @@ from attribution.domain.valuation import Valuation
 class Explanation:
     """What judging the conversion gives now, beside what is recorded.
 
-    `codes`: those of its texts, as they judge it. `more_touches`: candidates beyond those listed. `namings`: by
-    visitor. `is_other_model`: asked what another model would give.
-    `terms`: those of the recomputation that bound it.
+    `codes`: those of its texts, as they judge it. `more_touches`: candidates beyond those listed;
+    `more_of_influencer`: how many of them are of the one who is asked about. `namings`: by visitor.
+    `is_other_model`: asked what another model would give. `terms`: those of the recomputation that bound it.
     """
 
     conversion: StoredConversion
@@ -28,6 +28,7 @@ class Explanation:
     record: CreditRecord = field(default_factory=CreditRecord)
     codes: CodeBook = field(default_factory=dict)
     more_touches: int = 0
+    more_of_influencer: int = 0
     details: Mapping[ClickId, TouchDetail] = field(default_factory=dict)
     namings: Mapping[str, Naming] = field(default_factory=dict)
     names: Mapping[InfluencerId, str] = field(default_factory=dict)

@@ -39,7 +39,7 @@ _REASONS = {
     Reason.NO_TOUCH: "no click before it is known",
 }
 _CODE_VERDICTS = {
-    CodeVerdict.NOT_INVOLVED: "this influencer has no click that counts, so the code takes nothing",
+    CodeVerdict.NOT_INVOLVED: "its influencer has no click that counts, so the code takes nothing",
     CodeVerdict.AGREES: "never takes credit; it agrees with the winner",
     CodeVerdict.DISAGREES: "never takes credit; it disagrees with the winner",
     CodeVerdict.SUPERSEDED: "a code that came before it has all the credit",
@@ -84,12 +84,9 @@ class _Page:
             yield from self._for_influencer(influencer_id)
         yield from self._paid()
         others = "Other " if influencer_id is not None else ""
-        yield from self._listed(
-            f"{others}touches, the oldest first".capitalize(),
-            [self._touch(t) for t in self._attribution.touches if not self._is_of(t.touch, influencer_id)],
-        )
-        if self._explanation.more_touches:
-            yield f"  and {self._explanation.more_touches} older or later ones"
+        touches = [self._touch(t) for t in self._attribution.touches if not self._is_of(t.touch, influencer_id)]
+        more = self._explanation.more_touches - self._explanation.more_of_influencer
+        yield from self._listed(f"{others}touches, the oldest first".capitalize(), [*touches, *_unlisted(more)])
         yield from self._listed(
             f"{others}codes, in the order sent".capitalize(),
             [self._code(c) for c in self._attribution.codes if not self._has(c, influencer_id)],
@@ -174,11 +171,15 @@ class _Page:
             yield f"{self._name(influencer_id)} has no credit for this {self._noun}"
         touches = [self._touch(t) for t in self._attribution.touches if self._is_of(t.touch, influencer_id)]
         codes = [self._code(c) for c in self._attribution.codes if self._has(c, influencer_id)]
-        yield from (f"  {line}" for line in (*touches, *codes))
+        yield from (f"  {line}" for line in (*touches, *_unlisted(self._explanation.more_of_influencer), *codes))
         if not touches:
             yield f"  No click on a link of this influencer is tied to the {self._noun}."
         if not codes:
-            yield f"  No code of this influencer came with the {self._noun}."
+            yield f"  No code of this influencer came with the {self._noun}{self._known_codes()}."
+
+    def _known_codes(self) -> str:
+        bound_at = self._explanation.record.bound_at
+        return "" if bound_at is None else f", by the codes known {self._utc(to_us(bound_at))}"
 
     def _paid(self) -> Iterator[str]:
         credited = [credit for credit in self._attribution.credits if credit.via is not Via.NONE]
@@ -200,7 +201,7 @@ class _Page:
             f"{from_minor(amount, currency)} {currency} to {self._name(influencer_id)} by plan {plan.plan_id}"
             for (influencer_id, plan), amount in valuation.commissions().items()
         )
-        return f"Commission: {'; '.join(said) or 'no plan is in force'}."
+        return f"Commission: {'; '.join(said) or 'no plan holds for this credit'}."
 
     def _credit(self, credit: Credit) -> str:
         through = f"code {credit.code}" if credit.via is Via.CODE else "click"
@@ -293,29 +294,32 @@ class _Page:
 
     def _code(self, judged: JudgedCode) -> str:
         owner = f" of {self._name(judged.code.influencer_id)}, policy {judged.code.policy}" if judged.code else ""
-        return f"Code {judged.text}{owner}: {self._code_verdict(judged)}."
+        return f"Code {judged.text}{owner}: {self._code_verdict(judged)}{self._others_of_text(judged)}."
 
     def _code_verdict(self, judged: JudgedCode) -> str:
         if judged.verdict is CodeVerdict.CREDITED:
             return f"takes all the credit, {self._money(self._conversion.facts.net_minor)}"
         if judged.verdict is CodeVerdict.INACTIVE:
             known = self._explanation.codes.get(code_key(judged.text), ())
-            return f"not active then ({'; '.join(self._dates(code) for code in known)})"
+            return f"not active then ({self._owners(known)})"
         bound_at = self._explanation.record.bound_at
         if judged.verdict is CodeVerdict.UNKNOWN and bound_at is not None:
             bound = "first credited" if self._conversion.recomputation_id is None else "recomputed"
             return f"no such code was known {self._utc(to_us(bound_at))}, when the {self._noun} was {bound}"
         return _CODE_VERDICTS[judged.verdict]
 
+    def _others_of_text(self, judged: JudgedCode) -> str:
+        """Whose the text was before, or is later."""
+        known = self._explanation.codes.get(code_key(judged.text), ())
+        return f" ({self._owners(known)})" if judged.code and len(known) > 1 else ""
+
+    def _owners(self, codes: Sequence[Code]) -> str:
+        return "; ".join(f"that of {self._name(code.influencer_id)}{self._dates(code)}" for code in codes)
+
     def _dates(self, code: Code) -> str:
-        said = [f"that of {self._name(code.influencer_id)}"]
-        if not code.enabled:
-            said.append("is disabled")
-        if code.starts_at_us is not None:
-            said.append(f"starts {self._utc(code.starts_at_us)}")
-        if code.ends_at_us is not None:
-            said.append(f"ends {self._utc(code.ends_at_us)}")
-        return " ".join((said[0], " and ".join(said[1:])))
+        since = "" if code.starts_at_us is None else f" since {self._utc(code.starts_at_us)}"
+        until = "" if code.ends_at_us is None else f" until {self._utc(code.ends_at_us)}"
+        return f"{since}{until}{'' if code.enabled else ', disabled'}"
 
     def _is_of(self, touch: Touch, influencer_id: InfluencerId | None) -> bool:
         return influencer_id is not None and touch.influencer_id == influencer_id
@@ -323,8 +327,7 @@ class _Page:
     def _has(self, judged: JudgedCode, influencer_id: InfluencerId | None) -> bool:
         """Was its own at any time that is known here: also an inactive code."""
         known = self._explanation.codes.get(code_key(judged.text), ())
-        codes = [judged.code] if judged.code else known
-        return influencer_id is not None and any(code.influencer_id == influencer_id for code in codes)
+        return influencer_id is not None and any(code.influencer_id == influencer_id for code in known)
 
     def _name(self, influencer_id: InfluencerId | None) -> str:
         if influencer_id is None:
@@ -342,6 +345,10 @@ class _Page:
         if self._program.timezone == "UTC":
             return self._utc(us)
         return f"{self._utc(us)} ({from_us(us).astimezone(self._zone).replace(tzinfo=None)} {self._program.timezone})"
+
+
+def _unlisted(count: int) -> list[str]:
+    return [f"and {count} more, not listed"] if count else []
 
 
 def _weight(units: int) -> str:

@@ -1,7 +1,6 @@
 """Explains a conversion: what is known of it, every candidate with its verdict, and who has the credit."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -10,27 +9,27 @@ from typing import Any
 from attribution.adapters.credit_facts import CreditFacts, Entry
 from attribution.adapters.credit_table import CreditTable
 from attribution.adapters.explanation_facts import ExplanationFacts
-from attribution.adapters.stored_conversions import ConversionKey
-from attribution.domain.attribution import WEIGHT_UNITS, Credit, JudgedCode, JudgedTouch, Via, attribute
+from attribution.adapters.stored_conversions import ConversionKey, StoredConversion
+from attribution.domain.attribution import WEIGHT_UNITS, Credit, JudgedCode, JudgedTouch, Touch, Via, attribute
+from attribution.domain.candidates import TouchDetail
 from attribution.domain.click_id import ClickTokens
 from attribution.domain.codes import Code, code_key
 from attribution.domain.conversions import PURCHASE
 from attribution.domain.durations import format_duration
-from attribution.domain.ids import InfluencerId, RecomputationId
+from attribution.domain.ids import ClickId, InfluencerId, RecomputationId
 from attribution.domain.instants import from_us
 from attribution.domain.models import Model
 from attribution.domain.money import from_minor
 from attribution.domain.programs import Program
 from attribution.domain.refunds import JudgedRefund, judge_refunds
-from attribution.domain.rules import Terms
+from attribution.domain.rules import Judgement, Terms
 from attribution.domain.valuation import Valuation
 from attribution.errors import FieldError, InvalidInputError, MissingRateError
 
 from .attributor import merged, since_us, value_all
 from .explanation import Explanation
 from .explanation_page import page
-
-TOUCHES_LISTED = 1_000
+from .listing import TOUCHES_LISTED, listed
 
 
 class ConversionReader:
@@ -135,15 +134,14 @@ class ConversionReader:
             found = await facts.find(program.program_id, *key)
             if found is None:
                 return None
-            explanation = await self._explained(facts, found, other)
-            if influencer_id is not None and influencer_id not in explanation.names:
-                more = await ExplanationFacts(facts).names(program.program_id, [influencer_id])
-                explanation = replace(explanation, names={**explanation.names, **more})
+            explanation = await self._explained(facts, found, other, influencer_id)
         if influencer_id is not None and influencer_id not in explanation.names:
             raise InvalidInputError(FieldError(("query", "influencer_id"), "is unknown in this programme"))
         return page(explanation, program, influencer_id)
 
-    async def _explained(self, facts: CreditFacts, key: ConversionKey, model: Model | None) -> Explanation:
+    async def _explained(
+        self, facts: CreditFacts, key: ConversionKey, model: Model | None, influencer_id: InfluencerId | None = None
+    ) -> Explanation:
         [conversion] = await facts.conversions([key])
         book = (await facts.rule_books([conversion.program_id]))[conversion.program_id]
         judgement = book.judgement(
@@ -152,27 +150,29 @@ class ConversionReader:
         judgement = judgement.under(model)
         history = (await facts.code_histories([conversion]))[conversion.program_id]
         codes = history.book(conversion.facts.discount_codes, conversion.bound_at_us)
-        since = [since_us(conversion, judgement)]
-        # With a thousand newer ones, what decided the credit, or its absence, still counts.
-        path = await facts.touches([conversion], since)
-        older = await facts.older_touches([conversion], since)
         newest, count = await facts.all_clicks(conversion, TOUCHES_LISTED)
-        deciding = (found.get(conversion.conversion_id, ()) for found in (path, older))
-        candidates = merged(*deciding, newest)
+        theirs: tuple[list[Touch], int] = ([], 0)
+        if influencer_id is not None:
+            theirs = await facts.all_clicks(conversion, TOUCHES_LISTED, influencer_id)
+        candidates = merged(*await _deciding(facts, conversion, judgement), newest, theirs[0])
         attribution = attribute(conversion.facts, candidates, judgement, codes)
         [valuation] = await value_all(facts, [conversion], [attribution])
-        listed = [judged.touch for judged in attribution.touches[-TOUCHES_LISTED:]]
+        shown = listed(attribution.touches, conversion.click_id, influencer_id)
+        touches = [judged.touch for judged in shown]
+        of_influencer = [t for t in touches if influencer_id is not None and t.influencer_id == influencer_id]
         of_codes = (code.influencer_id for known in codes.values() for code in known)
-        influencers = {i for i in (*(t.influencer_id for t in listed), *of_codes) if i is not None}
+        influencers = {i for i in (influencer_id, *(t.influencer_id for t in touches), *of_codes) if i is not None}
         more = ExplanationFacts(facts)
+        details = await more.details(conversion.program_id, touches)
         return Explanation(
             conversion,
-            attribution._replace(touches=attribution.touches[-TOUCHES_LISTED:], credits=valuation.credits),
+            attribution._replace(touches=shown, credits=valuation.credits),
             valuation,
             record=await more.record(conversion, valuation.credits),
             codes=codes,
-            more_touches=max(0, count - TOUCHES_LISTED),
-            details=await more.details(conversion.program_id, listed),
+            more_touches=count - _of_visitors(touches, details),
+            more_of_influencer=theirs[1] - _of_visitors(of_influencer, details),
+            details=details,
             namings=await more.namings(conversion),
             names=await more.names(conversion.program_id, influencers),
             is_other_model=model is not None,
@@ -246,6 +246,19 @@ class ConversionReader:
             "named_by": naming.by.value if naming else None,
             "named_by_conversion": dict(zip(("source", "type", "id"), earlier, strict=True)) if earlier else None,
         }
+
+
+async def _deciding(facts: CreditFacts, conversion: StoredConversion, judgement: Judgement) -> list[Sequence[Touch]]:
+    """With a thousand newer ones, what decided the credit, or its absence, still counts."""
+    since = [since_us(conversion, judgement)]
+    path = await facts.touches([conversion], since)
+    older = await facts.older_touches([conversion], since)
+    return [found.get(conversion.conversion_id, ()) for found in (path, older)]
+
+
+def _of_visitors(touches: Iterable[Touch], details: Mapping[ClickId, TouchDetail]) -> int:
+    """The other one, that the conversion names by its id, is not among the clicks of visitors that were counted."""
+    return sum(details[touch.click_id].visitor_id is not None for touch in touches)
 
 
 def _terms(recomputation_id: RecomputationId | None, terms: Terms | None) -> Mapping[str, Any] | None:

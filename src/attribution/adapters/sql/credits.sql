@@ -210,12 +210,18 @@ CROSS JOIN LATERAL (
 ) k;
 
 -- name: all_clicks
--- For an explanation: every click of the visitors, whatever its age; the newest `$6`, and how many there are.
+-- For an explanation: every click of the visitors, whatever its age, or those of one influencer ($6); the newest $5, and
+-- how many there are. Also of the visitor of the click that the conversion names ($7), which no attributor may have seen.
 SELECT uuid_send(k.click_id), k.link_id, k.influencer_id, k.campaign_id, k.post_id, k.channel, k.is_bot, k.country,
        k.device, count(*) OVER () AS candidates
 FROM (SELECT $1::bigint AS program_id, $2::bigint AS conversion_id, $3::text AS customer_id, $4::timestamptz AS occurred_at) w
-CROSS JOIN LATERAL visitors_named(w.program_id, w.conversion_id, w.customer_id, w.occurred_at) AS visitors (visitor_id)
+CROSS JOIN LATERAL (
+    SELECT visitor_id FROM visitors_named(w.program_id, w.conversion_id, w.customer_id, w.occurred_at) AS v (visitor_id)
+    UNION
+    SELECT visitor_id FROM clicks WHERE program_id = w.program_id AND clicked_at = clicked_at($7) AND click_id = $7
+) visitors
 JOIN clicks k ON k.program_id = w.program_id AND k.visitor_id = visitors.visitor_id
+WHERE $6::bigint IS NULL OR k.influencer_id = $6
 ORDER BY k.clicked_at DESC, k.click_id DESC
 LIMIT $5;
 
