@@ -76,6 +76,46 @@ async def test_updates_cancellations_and_refunds_fold_into_the_order(api: Api) -
     assert await api.rows("refund_events") == 2
 
 
+async def test_an_order_whose_prices_include_tax_counts_without_it(api: Api) -> None:
+    """So do its refunds, which do not say that they include it: whichever comes first. All of them leave nothing."""
+    await make_acme(api)
+    lines = [
+        {"price": "60.00", "quantity": 2, "sku": "A", "discount_allocations": [{"amount": "1.00"}],
+         "tax_lines": [{"price": "19.00"}]},
+        {"price": "10.70", "quantity": 1, "sku": "B", "tax_lines": [{"price": "0.70"}]},
+    ]  # fmt: skip
+    order = ORDER | {"taxes_included": True, "line_items": lines}
+    said = (("A", "59.50", 9.5), ("A", "59.50", 9.500000000000002), ("B", "10.70", 0.7))
+    refunds = [
+        {
+            "id": number,
+            "created_at": "2026-11-21T10:00:00Z",
+            "refund_line_items": [{"quantity": 1, "subtotal": subtotal, "total_tax": tax, "line_item": {"sku": sku}}],
+        }
+        for number, (sku, subtotal, tax) in enumerate(said, 1)
+    ]
+    query = {"source": "shopify", "program": "acme"}
+
+    async def send(topic: str, body: dict[str, Any]) -> tuple[str, str, list[str], list[str]]:
+        answer = await deliver(api, orjson.dumps(body), **{"X-Shopify-Topic": topic})
+        assert answer.status_code == 200, answer.text
+        state = (await api.ask("GET", f"/v1/orders/{ORDER['id']}", params=query)).json()
+        told = state.get("refunds", [])
+        flags = [flag for refund in told for flag in refund["flags"]]
+        return state.get("gross"), state.get("net"), [refund["amount"] for refund in told], flags
+
+    await send("refunds/create", refunds[0] | {"order_id": ORDER["id"]})
+    assert await send("orders/create", order) == ("110.00", "60.00", ["50.00"], [])
+    await send("refunds/create", refunds[1] | {"order_id": ORDER["id"]})
+    updated = order | {"updated_at": "2026-11-21T11:00:00Z", "refunds": refunds}
+    assert await send("orders/updated", updated) == ("110.00", "0.00", ["50.00", "50.00", "10.00"], [])
+    listed = (await api.ask("GET", "/v1/refunds", params={"program": "acme"})).json()["data"]
+    assert [refund["amount"] for refund in listed] == ["50", "50", "10"]
+    assert listed[0]["items"] == [{"sku": "A", "quantity": 1, "amount": "50"}]
+    excluded = order | {"updated_at": "2026-11-21T12:00:00Z", "refunds": refunds, "taxes_included": False}
+    assert await send("orders/updated", excluded) == ("129.70", "0.00", ["59.50", "59.50", "10.70"], [])
+
+
 async def test_the_signature_is_over_the_raw_bytes(api: Api) -> None:
     await make_acme(api)
     raw = b'{ "unknown\\u0000": "\\ud800",\n' + orjson.dumps(ORDER)[1:]

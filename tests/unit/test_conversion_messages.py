@@ -40,6 +40,7 @@ OTHER = ConversionMessage(
     customer_id=None,
     new_customer=None,
     discount_codes=("é", "ANNA15"),
+    taxes_included=True,
 )
 NAMES = [field.name for field in fields(ConversionMessage)]
 

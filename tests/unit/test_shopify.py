@@ -62,7 +62,7 @@ REFUND = RefundMessage(
     refund_id="890088186047892319",
     refunded_at=datetime(2024, 4, 5, 14, 0, 0, 999_999, tzinfo=UTC),
     amount="195",
-    items=(RefundItem("IPOD", 1, "190"), RefundItem(None, 1, "5")),
+    items=(RefundItem("IPOD", 1, "190", "3"), RefundItem(None, 1, "5")),
 )
 
 
@@ -74,6 +74,73 @@ def test_a_refund_of_shipping_or_tax_alone_changes_nothing() -> None:
     [message] = shopify_messages("refunds/create", refund(refund_line_items=[]), "click_id")
     assert isinstance(message, RefundMessage)
     assert (message.amount, message.items) == ("0", ())
+
+
+def test_what_says_nothing_of_tax_keeps_its_bytes() -> None:
+    """And so its hash: a message of before is no other content now."""
+    [said] = shopify_messages("refunds/create", refund(), "click_id")
+    assert isinstance(said, RefundMessage)
+    assert said.encode().endswith(
+        b'"amount":"195","items":[{"sku":"IPOD","quantity":1,"amount":"190","tax":"3"},'
+        b'{"sku":null,"quantity":1,"amount":"5"}]}'
+    )
+    assert RefundMessage.decode(said.encode()) == said
+    assert message().encode().endswith(b'"discount_codes":["FAKE30"]}')
+    included = message(taxes_included=True)
+    assert included.encode().endswith(b'"discount_codes":["FAKE30"],"taxes_included":true}')
+    assert [ConversionMessage.decode(m.encode()) for m in (message(), included)] == [message(), included]
+
+
+@pytest.mark.parametrize(
+    ("line", "amount"),
+    [
+        ({"price": "119.00", "tax_lines": [{"price": "19.00"}]}, 100_00),
+        ({"price": "119.00", "tax_lines": [{"price": "10.00"}, {"price": "9.00", "rate": 0.05}]}, 100_00),
+        ({"price": "119.00", "tax_lines": None}, 119_00),
+        ({"price": "119.00"}, 119_00),
+        (
+            {
+                "price": "70.00",
+                "quantity": 2,
+                "discount_allocations": [{"amount": "21"}],
+                "tax_lines": [{"price": "19"}],
+            },
+            100_00,
+        ),
+        ({"price": "10.00", "tax_lines": [{"price": "1.595"}]}, 8_41),
+        ({"price": "10.00", "tax_lines": [{"price": "1.5951"}]}, 8_40),
+        ({"price": "1.00", "tax_lines": [{"price": "2.00"}]}, 0),
+    ],
+)
+def test_a_price_that_includes_taxes_counts_without_them(line: dict[str, Any], amount: int) -> None:
+    """What remains is rounded half up. Where prices are without tax, the same lines are what they cost."""
+    lines = [{"quantity": 1} | line]
+    included = message(line_items=lines, taxes_included=True)
+    assert (included.gross_minor, included.items[0].amount_minor) == (amount, amount)
+    for excluded in (False, None):
+        untaxed = [{"quantity": 1} | line | {"tax_lines": []}]
+        assert message(line_items=lines, taxes_included=excluded) == message(line_items=untaxed)
+
+
+def test_a_refund_of_an_order_whose_prices_include_tax_is_without_it() -> None:
+    """It does not say so itself; what is more tax than amount is nothing."""
+    lines = [
+        {"quantity": 1, "subtotal": "119.00", "total_tax": Decimal("19.000000000000004")},
+        {"quantity": 1, "subtotal": "5.00", "total_tax": "6.00"},
+        {"quantity": 1, "subtotal": "1.00", "total_tax": None},
+    ]
+    [said] = shopify_messages("refunds/create", refund(refund_line_items=lines), "click_id")
+    assert isinstance(said, RefundMessage)
+    assert (said.amount, said.without_tax().amount) == ("125", "101")
+    assert [item.amount for item in said.without_tax().items] == ["100", "0", "1"]
+
+
+def test_null_is_as_none() -> None:
+    nothing = dict.fromkeys(("discount_codes", "refunds", "note_attributes"))
+    assert message(**nothing, line_items=[{"price": "5", "quantity": 1, "discount_allocations": None}]) == message(
+        discount_codes=[], line_items=[{"price": "5", "quantity": 1}]
+    )
+    assert message(discount_codes=[{"code": None}, {}, {"code": "A"}]).discount_codes == ("A",)
 
 
 @pytest.mark.parametrize("topic", ["orders/create", "orders/paid", "orders/updated", "orders/cancelled"])

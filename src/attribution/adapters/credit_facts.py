@@ -157,9 +157,7 @@ class CreditFacts:
     async def refunds(self, conversion: StoredConversion) -> tuple[list[RefundMessage], list[Item]]:
         """And the items that they are of."""
         key = (conversion.source, conversion.type, conversion.external_id)
-        refunds = await refund_events.of_conversion(self._connection, conversion.program_id, key)
-        items = await refund_events.items_of(self._connection, *conversion.key) if refunds else []
-        return refunds, items
+        return await refund_events.of_order(self._connection, *conversion.key, key)
 
     async def credits_recorded(
         self, keys: Sequence[ConversionKey], by: datetime | None = None

@@ -1,6 +1,6 @@
 """Refunds: each message is kept, and what they ask back is folded into their conversion once it is here."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from attribution.domain.conversions import Acceptance, Item, acceptances
@@ -44,19 +44,25 @@ async def fold(connection: "Connection", program_id: ProgramId, keys: Collection
     changed = [
         (*_key(row), asked_minor)
         for row in await connection.fetch(_SQL["refunded"], program_id, *_columns(refunds))
-        if (asked_minor := refunded_minor(refunds[_key(row)], row["currency"])) != row["refunded_minor"]
+        if (asked_minor := refunded_minor(_asked(refunds[_key(row)], row), row["currency"])) != row["refunded_minor"]
     ]
     if changed:
         await connection.execute(_SQL["fold"], program_id, *map(list, zip(*sorted(changed), strict=True)))
 
 
-async def of_conversion(connection: "Connection", program_id: ProgramId, key: Key) -> list[RefundMessage]:
-    return [RefundMessage.of(row["message"]) for row in await _current(connection, program_id, [key])]
+async def of_order(
+    connection: "Connection", program_id: ProgramId, conversion_id: ConversionId, key: Key
+) -> tuple[list[RefundMessage], list[Item]]:
+    """As the order takes them, and the items that they are of."""
+    refunds = [RefundMessage.of(row["message"]) for row in await _current(connection, program_id, [key])]
+    if not refunds:
+        return [], []
+    [order] = await connection.fetch(_SQL["order"], program_id, conversion_id)
+    return _asked(refunds, order), [Item(**item) for item in order["items"]]
 
 
-async def items_of(connection: "Connection", program_id: ProgramId, conversion_id: ConversionId) -> list[Item]:
-    items: Sequence[Mapping[str, object]] = await connection.fetchval(_SQL["items"], program_id, conversion_id)
-    return [Item(**item) for item in items]  # type: ignore[arg-type]
+def _asked(refunds: list[RefundMessage], order: Row) -> list[RefundMessage]:
+    return [refund.without_tax() for refund in refunds] if order["taxes_included"] else refunds
 
 
 class RefundTable:

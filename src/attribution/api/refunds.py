@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from attribution.adapters.postgres import Row
 from attribution.domain.conversions import DEFAULT_SOURCE, Acceptance
@@ -99,6 +99,8 @@ class RefundState(StrEnum):
 
 
 class ListedItem(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
     sku: str | None
     quantity: int
     amount: str
@@ -196,13 +198,15 @@ def refunds_router(services: Services) -> APIRouter:
 
 def _listed(row: Row) -> Mapping[str, Any]:
     message = RefundMessage.of(row["message"])
+    if row["taxes_included"]:
+        message = message.without_tax()
     return {
         "source": message.source,
         "order_id": message.external_id,
         "refund_id": message.refund_id,
         "refunded_at": message.refunded_at,
         "amount": message.amount,
-        "items": row["message"]["items"],
+        "items": message.items,
         "state": RefundState.APPLIED if row["applied"] else RefundState.WAITING,
         "received_at": row["received_at"],
     }

@@ -12,7 +12,15 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from attribution.domain.conversions import PURCHASE, ConversionMessage, ConversionStatus, Item
-from attribution.domain.money import EXPONENT_MAX, MINOR_MAX, MoneyError, exponent, parse_decimal, to_minor
+from attribution.domain.money import (
+    EXPONENT_MAX,
+    MINOR_MAX,
+    MoneyError,
+    exponent,
+    parse_decimal,
+    to_minor,
+    to_minor_rounded,
+)
 from attribution.domain.programs import DEFAULT_CLICK_ID_PARAM
 from attribution.domain.refunds import RefundItem, RefundMessage, amount_text
 from attribution.domain.rfc3339 import parse_instant
@@ -55,23 +63,36 @@ class _Shape(BaseModel):
 
 
 S = TypeVar("S", bound=_Shape)
+T = TypeVar("T")
+
+
+Listed = Annotated[list[T], BeforeValidator(lambda value: [] if value is None else value)]
+"""Null is as none."""
 
 
 class _Allocation(_Shape):
     amount: Amount
 
 
+class _Tax(_Shape):
+    price: Amount
+
+
 class _Line(_Shape):
     price: Amount
     quantity: Annotated[int, Field(ge=0)]
     sku: str | None = None
-    discount_allocations: list[_Allocation] = Field(default_factory=list)
+    discount_allocations: Listed[_Allocation] = Field(default_factory=list)
+    tax_lines: Listed[_Tax] = Field(default_factory=list)
 
-    def item(self, currency: str) -> Item:
-        allocated = sum((allocation.amount for allocation in self.discount_allocations), Decimal(0))
+    def item(self, currency: str, *, taxes_included: bool) -> Item:
+        """Taxes are those of the line after its discounts."""
+        paid = self.price * self.quantity - sum((given.amount for given in self.discount_allocations), Decimal(0))
+        minor = to_minor(paid, currency)
+        if taxes_included:
+            minor = to_minor_rounded(paid - sum((tax.price for tax in self.tax_lines), Decimal(0)), currency)
         # An order is never lost for a line that is given more discount than it costs: its net is just nothing.
-        minor = max(0, to_minor(self.price * self.quantity - allocated, currency))
-        return Item(_text(self.sku), self.quantity, minor)
+        return Item(_text(self.sku), self.quantity, max(0, minor))
 
 
 class _Customer(_Shape):
@@ -79,7 +100,7 @@ class _Customer(_Shape):
 
 
 class _Code(_Shape):
-    code: str
+    code: str | None = None
 
 
 class _Note(_Shape):
@@ -94,16 +115,25 @@ class _RefundedLine(_Shape):
 class _RefundLine(_Shape):
     quantity: Annotated[int, Field(ge=0)]
     subtotal: Annotated[Amount, Field(le=MINOR_MAX)]
+    total_tax: Annotated[Amount, Field(le=MINOR_MAX)] | None = None
     line_item: _RefundedLine | None = None
 
     def item(self) -> RefundItem:
         sku = self.line_item.sku if self.line_item else None
-        # A JSON number may carry the last digits of a float.
-        return RefundItem(_text(sku), self.quantity, amount_text(round(self.subtotal, EXPONENT_MAX)))
+        tax = amount_text(_plain(self.total_tax)) if self.total_tax else None
+        return RefundItem(_text(sku), self.quantity, amount_text(_plain(self.subtotal)), tax)
+
+
+def _plain(amount: Decimal) -> Decimal:
+    """A JSON number may carry the last digits of a float."""
+    return round(amount, EXPONENT_MAX)
 
 
 class _Refund(_Shape):
-    """By its lines: what its transactions pay back has tax and shipping in it."""
+    """By its lines: what its transactions pay back has tax and shipping in it.
+
+    It does not say whether its subtotals include tax: its order does.
+    """
 
     id: NumericId
     created_at: Instant
@@ -133,11 +163,12 @@ class _Order(_Shape):
     currency: Currency
     line_items: list[_Line]
     total_discounts: Amount | None = None
-    discount_codes: list[_Code] = Field(default_factory=list)
-    note_attributes: list[_Note] | None = None
+    taxes_included: bool | None = None
+    discount_codes: Listed[_Code] = Field(default_factory=list)
+    note_attributes: Listed[_Note] = Field(default_factory=list)
     landing_site: str | None = None
     customer: _Customer | None = None
-    refunds: list[_Refund] = Field(default_factory=list)
+    refunds: Listed[_Refund] = Field(default_factory=list)
     test: bool | None = None
 
 
@@ -171,6 +202,7 @@ def _message(order: _Order, click_id_param: str) -> ConversionMessage:
         click_id=next(_click_ids(order, {click_id_param, DEFAULT_CLICK_ID_PARAM}), None),
         customer_id=str(order.customer.id) if order.customer and order.customer.id else None,
         discount_codes=_codes(order),
+        taxes_included=bool(order.taxes_included),
     )
 
 
@@ -188,7 +220,7 @@ def _items(order: _Order) -> tuple[Item, ...]:
     items = []
     for index, line in enumerate(order.line_items):
         try:
-            items.append(line.item(order.currency))
+            items.append(line.item(order.currency, taxes_included=bool(order.taxes_included)))
         except MoneyError as error:
             raise InvalidInputError(FieldError(("body", "line_items", index), str(error))) from error
     if sum(item.amount_minor for item in items) > MINOR_MAX:
@@ -209,7 +241,7 @@ def _end_of_second(instant: datetime) -> datetime:
 
 
 def _click_ids(order: _Order, names: set[str]) -> Iterator[str]:
-    for note in order.note_attributes or ():
+    for note in order.note_attributes:
         if note.name in names and isinstance(note.value, str) and _text(note.value):
             yield note.value[:_CLICK_ID_KEPT]
     for name, value in _landing_parameters(order.landing_site or ""):

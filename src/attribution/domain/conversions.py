@@ -12,6 +12,7 @@ import orjson
 
 PURCHASE = "purchase"
 DEFAULT_SOURCE = "default"
+_UNTAXED = b',"taxes_included":false}'
 
 
 class ConversionStatus(StrEnum):
@@ -47,6 +48,8 @@ class ConversionMessage:
     customer_id: str | None = None
     new_customer: bool | None = None
     discount_codes: tuple[str, ...] = ()
+    taxes_included: bool = False
+    """Whether the prices at its source include tax, so that its refunds do too. Amounts here never do."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -54,7 +57,9 @@ class ConversionMessage:
 
     def encode(self) -> bytes:
         """JSON that is stored and hashed: the same content always gives the same bytes."""
-        return orjson.dumps(self, option=orjson.OPT_UTC_Z)
+        encoded = orjson.dumps(self, option=orjson.OPT_UTC_Z)
+        # Most messages keep the bytes, and the hash, that they had before there was this field.
+        return encoded if self.taxes_included else encoded.removesuffix(_UNTAXED) + b"}"
 
     @classmethod
     def decode(cls, data: bytes) -> Self:

@@ -1,7 +1,7 @@
 """Refunds of an order: what was said of each, and what it takes from the order's net."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -32,6 +32,12 @@ class RefundItem:
     sku: str | None
     quantity: int
     amount: str
+    tax: str | None = None
+    """Within `amount`, where the prices of the order include tax."""
+
+    def without_tax(self) -> "RefundItem":
+        left = max(Decimal(0), Decimal(self.amount) - Decimal(self.tax or 0))
+        return RefundItem(self.sku, self.quantity, amount_text(left))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,12 @@ class RefundMessage:
 
     def encode(self) -> bytes:
         """JSON that is stored and hashed: the same content always gives the same bytes."""
-        return orjson.dumps(self, option=orjson.OPT_UTC_Z)
+        said = asdict(self)
+        # What says nothing of tax keeps the bytes, and the hash, that it had before there was a tax.
+        for item in said["items"]:
+            if item["tax"] is None:
+                del item["tax"]
+        return orjson.dumps(said, option=orjson.OPT_UTC_Z)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -77,6 +88,13 @@ class RefundMessage:
 
     def content_hash(self) -> bytes:
         return sha256(self.encode()).digest()
+
+    def without_tax(self) -> "RefundMessage":
+        """What it asks of an order whose prices include tax."""
+        items = tuple(item.without_tax() for item in self.items)
+        pairs = zip(self.items, items, strict=True)
+        tax = sum((Decimal(item.amount) - Decimal(left.amount) for item, left in pairs), Decimal(0))
+        return replace(self, amount=amount_text(Decimal(self.amount) - tax), items=items)
 
 
 def amount_text(amount: Decimal) -> str:

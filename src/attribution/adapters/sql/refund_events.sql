@@ -15,9 +15,10 @@ ON CONFLICT DO NOTHING
 RETURNING source, type, external_id, refund_id, content_hash;
 
 -- name: refunded
-SELECT source, type, external_id, currency, refunded_minor
+SELECT source, type, external_id, currency, refunded_minor, e.message ? 'taxes_included' AS taxes_included
 FROM conversions
 JOIN unnest($2::text[], $3::text[], $4::text[]) AS wanted (source, type, external_id) USING (source, type, external_id)
+JOIN conversion_events e USING (program_id, source, type, external_id, updated_at, content_hash)
 WHERE program_id = $1;
 
 -- name: fold
@@ -31,18 +32,22 @@ WITH folded AS (
 INSERT INTO credit_queue (program_id, conversion_id)
 SELECT $1, conversion_id FROM folded;
 
--- name: items
--- As the state of the conversion has them.
-SELECT e.message -> 'items' AS items
+-- name: order
+-- As the state of the conversion has it.
+SELECT e.message -> 'items' AS items, e.message ? 'taxes_included' AS taxes_included
 FROM conversions c
 JOIN conversion_events e USING (program_id, source, type, external_id, updated_at, content_hash)
 WHERE c.program_id = $1 AND c.conversion_id = $2;
 
 -- name: list
 -- $2 whether the order is here, null for either; $3 source, $4 order, null for all; after event $5, $6 of them.
-SELECT r.event_id, r.message, r.received_at, c.conversion_id IS NOT NULL AS applied
+SELECT r.event_id, r.message, r.received_at, c.conversion_id IS NOT NULL AS applied,
+       coalesce(e.message ? 'taxes_included', false) AS taxes_included
 FROM refund_events r
 LEFT JOIN conversions c USING (program_id, source, type, external_id)
+LEFT JOIN conversion_events e
+    ON e.program_id = c.program_id AND e.source = c.source AND e.type = c.type AND e.external_id = c.external_id
+    AND e.updated_at = c.updated_at AND e.content_hash = c.content_hash
 WHERE r.program_id = $1
   AND ($2::boolean IS NULL OR (c.conversion_id IS NOT NULL) = $2)
   AND ($3::text IS NULL OR r.source = $3)
