@@ -14,8 +14,8 @@ _REDIRECT = (
 )  # fmt: skip
 _JUDGING = ("attribution", "codes", "commission", "models", "money", "valuation")
 _MODULES = (
-    "journal", "adapters/click_rows", "adapters/stored_conversions", "adapters/touches", "conversions/differences",
-    "stats/columns", "stats/differences", "domain/click_id", "domain/clicks",
+    "journal", "adapters/click_rows", "adapters/credit_entries", "adapters/stored_conversions", "adapters/touches",
+    "conversions/differences", "stats/columns", "stats/differences", "domain/click_id", "domain/clicks",
     *(f"redirect/{module}" for module in _REDIRECT), *(f"domain/{module}" for module in _JUDGING),
 )  # fmt: skip
 

@@ -30,7 +30,7 @@ FIRST: dict[str, dict[str, Any]] = {
     "links": {"destination": "https://shop.example"},
     "codes": {"code": "ANNA15", "influencer_id": "1"},
     "rules": {"effective_from": TIME, "model": "linear"},
-    "recomputations": {"from": TIME, "to": TIME, "model": "linear", "dry_run": True},
+    "recomputations": {"from": TIME, "to": "2026-11-21T10:00:00Z", "model": "linear", "dry_run": True},
     "posts/1/insights": {"at": TIME, "views": 1000},
     "costs": {"kind": "fee", "amount": "10", "currency": "EUR", "date": "2026-11-20"},
     "commission-plans": {"effective_from": TIME, "percent": "10"},

@@ -9,7 +9,7 @@ from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, 
 from tests.support.api import Api, assert_problem
 from tests.support.recomputing import recompute
 from tests.support.reference import World
-from tests.support.worlds import found_program
+from tests.support.worlds import HOUR, START, found_program, instant
 
 PATH = "/v1/recomputations"
 PERIOD = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
@@ -43,6 +43,33 @@ async def pages(api: Api, path: str, **query: Any) -> list[Any]:
         parameters["cursor"] = page["next_cursor"]
 
 
+def part(weight: str, revenue: str, value: str, commission: str) -> dict[str, str]:
+    return {"weight": weight, "revenue": revenue, "value": value, "commission": commission}
+
+
+NOTHING = part("0", "0.00", "0.00", "0.00")
+
+
+async def told(api: Api, service: Service, **terms: Any) -> tuple[list[Any], list[Any]]:
+    """What changes by influencer, and by order: a dry run foretells what the applied one then says and appends."""
+    found = []
+    for dry_run in (True, False):
+        made = await api.make("recomputations", **IN | PERIOD | terms, dry_run=dry_run)
+        await recompute(service.database)
+        path = f"{PATH}/{made['id']}"
+        done = (await api.ask("GET", path, params=IN)).json()
+        by_influencer, by_order = [await pages(api, f"{path}/differences", by=by) for by in ("influencer", "order")]
+        assert done["totals"]["changed"] == len(by_order)
+        found.append((by_influencer, by_order))
+    async with service.database.connection() as connection:
+        appended = await connection.fetchval(
+            "SELECT count(DISTINCT conversion_id) FROM credit_entries WHERE recomputation_id = $1", int(made["id"])
+        )
+    assert appended == len(by_order)
+    assert found[0] == found[1]
+    return found[0]
+
+
 async def test_a_dry_run_answers_the_difference(api: Api, service: Service) -> None:
     """Per influencer, where sums show who would gain, and per order; nothing is recorded."""
     entries = await api.rows("credit_entries")
@@ -54,21 +81,19 @@ async def test_a_dry_run_answers_the_difference(api: Api, service: Service) -> N
     assert (done["status"], done["progress"]) == ("done", {"done": 3, "total": 3})
     assert done["totals"] == {"conversions": 3, "changed": 2}
     assert done["created_at"] <= done["started_at"] <= done["finished_at"]
-    gained = {"weight": "2", "revenue": "2.00", "commission": "0.00"}
-    had = {"weight": "2", "revenue": "2.00", "commission": "1.00"}
-    lost = {"weight": "-2", "revenue": "-2.00", "commission": "-1.00"}
-    nothing = {"weight": "0", "revenue": "0.00", "commission": "0.00"}
+    gained = part("2", "2.00", "2.00", "0.00")
+    had = part("2", "2.00", "2.00", "1.00")
+    lost = part("-2", "-2.00", "-2.00", "-1.00")
+    both = {"currency": "EUR", "value_currency": "EUR", "conversions": 2}
     assert await pages(api, f"{path}/differences") == [
-        {"influencer_id": "1", "currency": "EUR", "conversions": 2}
-        | {"before": nothing, "after": gained, "difference": gained},
-        {"influencer_id": "2", "currency": "EUR", "conversions": 2}
-        | {"before": had, "after": nothing, "difference": lost},
+        both | {"influencer_id": "1", "before": NOTHING, "after": gained, "difference": gained},
+        both | {"influencer_id": "2", "before": had, "after": NOTHING, "difference": lost},
     ]
     orders = await pages(api, f"{path}/differences", by="order")
     assert [order["external_id"] for order in orders] == ["A", "B"]
     assert [(p["influencer_id"], p["via"], p["difference"]) for p in orders[0]["parts"]] == [
-        ("1", "click", {"weight": "1", "revenue": "1.00", "commission": "0.00"}),
-        ("2", "click", {"weight": "-1", "revenue": "-1.00", "commission": "-0.50"}),
+        ("1", "click", part("1", "1.00", "1.00", "0.00")),
+        ("2", "click", part("-1", "-1.00", "-1.00", "-0.50")),
     ]
     assert await api.rows("credit_entries") == entries
 
@@ -77,14 +102,59 @@ async def test_a_plan_made_for_the_past_shows_as_commission_alone(api: Api, serv
     """Weights and revenue are what they were; a dry run foretells what the applied one then says."""
     plan = {"effective_from": "2020-01-01T00:00:00Z", "percent": "10"}
     await api.make("commission-plans", **IN, **plan, influencer_id="1")
-    found = []
-    for dry_run in (True, False):
-        made = await api.make("recomputations", **IN, **PERIOD, dry_run=dry_run)
-        await recompute(service.database)
-        found.append(await pages(api, f"{PATH}/{made['id']}/differences"))
-    nothing = {"weight": "0", "revenue": "0.00", "commission": "0.10"}
-    assert [(d["influencer_id"], d["conversions"], d["difference"]) for d in found[0]] == [("1", 1, nothing)]
-    assert found[0] == found[1]
+    by_influencer, _ = await told(api, service)
+    paid = part("0", "0.00", "0.00", "0.10")
+    assert [(d["influencer_id"], d["conversions"], d["difference"]) for d in by_influencer] == [("1", 1, paid)]
+
+
+async def test_a_rate_that_was_corrected_shows_in_the_programmes_currency(api: Api, service: Service) -> None:
+    """Of an order in another one, whose weights and revenue in its own are what they were."""
+    rate = {"date": "2026-03-20", "base": "USD", "quote": "EUR"}
+    await api.make("fx-rates", **IN, **rate, rate="0.9")
+    await service.accept(sale("D", 8, visitor_id="v1", currency="USD"))
+    await service.settle()
+    await api.make("fx-rates", **IN, **rate, rate="0.5")
+    by_influencer, [order] = await told(api, service)
+    was, now = part("1", "1.00", "0.90", "0.45"), part("1", "1.00", "0.50", "0.25")
+    changed = {"before": was, "after": now, "difference": part("0", "0.00", "-0.40", "-0.20")}
+    currencies = {"currency": "USD", "value_currency": "EUR"}
+    assert by_influencer == [changed | currencies | {"influencer_id": "2", "conversions": 1}]
+    assert order == order | currencies | {"external_id": "D"}
+    assert order["parts"] == [changed | {"influencer_id": "2", "via": "click"}]
+    history = (await api.ask("GET", "/v1/orders/D/history", params=IN | {"source": "shop"})).json()["data"]
+    assert history[-1].items() >= currencies.items()
+    assert [(e["weight"], e["net"], e["value"], e["commission"]) for e in history] == [
+        ("1", "1.00", "0.90", "0.45"),
+        ("0", "0.00", "-0.40", "-0.20"),
+    ]
+
+
+async def test_credit_that_moves_between_clicks_of_one_influencer_shows_by_order(api: Api, service: Service) -> None:
+    """Another campaign may have it then; the influencer has what it had."""
+    await service.store(click(4, 1, "v3"), click(5, 1, "v3"))
+    await service.accept(sale("D", 8, visitor_id="v3"))
+    await service.settle()
+    since = instant(START + 8 * HOUR).isoformat()
+    by_influencer, [order] = await told(api, service, model="first_touch", **{"from": since})
+    assert by_influencer == []
+    held = part("1", "1.00", "1.00", "0.00")
+    assert order["external_id"] == "D"
+    moved = {"before": held, "after": held, "difference": NOTHING}
+    assert order["parts"] == [moved | {"influencer_id": "1", "via": "click"}]
+
+
+async def test_what_was_recorded_before_values_were_has_none(api: Api, service: Service) -> None:
+    """Which is not zero."""
+    made = await api.make("recomputations", **IN, **PERIOD, model="first_touch", dry_run=True)
+    await recompute(service.database)
+    async with service.database.connection() as connection:
+        await connection.execute(
+            "UPDATE recomputation_differences SET net_value_before = NULL, net_value_after = NULL"
+        )
+    for by in ("influencer", "order"):
+        [first, *_] = await pages(api, f"{PATH}/{made['id']}/differences", by=by)
+        shown = first["parts"][0] if by == "order" else first
+        assert [shown[name]["value"] for name in ("before", "after", "difference")] == [None] * 3
 
 
 async def test_an_applied_recomputation_changes_what_orders_say(api: Api, service: Service) -> None:
@@ -100,15 +170,16 @@ async def test_what_is_asked_is_answered(api: Api) -> None:
     terms: dict[str, Any] = {
         "model": "time_decay",
         "half_life": "P3D",
-        "position_weights": ["0.5", "0", "0.5"],
         "windows": {"purchase": "P14D"},
         "min_click_to_conversion": "PT10S",
         "external_id": "what-if-1",
     }
     made = await api.make("recomputations", **IN, **PERIOD, **terms, dry_run=True)
-    asked = PERIOD | terms | {"rule": None, "dry_run": True}
+    asked = PERIOD | terms | {"rule": None, "position_weights": None, "dry_run": True}
     assert {name: made[name] for name in asked} == asked
-    assert await pages(api, PATH) == [made]
+    other: dict[str, Any] = {"model": "position_based", "position_weights": ["0.5", "0", "0.5"]}
+    assert (await api.make("recomputations", **IN, **PERIOD, **other)).items() >= other.items()
+    assert (await pages(api, PATH))[0] == made
     assert_problem(await api.ask("POST", PATH, IN | PERIOD | terms), 409)
 
 
@@ -125,7 +196,10 @@ async def test_what_is_asked_is_answered(api: Api) -> None:
         (PERIOD | {"model": "markov"}, ("model",)),
         (PERIOD | {"model": "shapley"}, ("model",)),
         (PERIOD | {"model": "participation"}, ("model",)),
+        (PERIOD | {"to": PERIOD["from"]}, ("to",)),
         (PERIOD | {"half_life": "P1D"}, ("half_life",)),
+        (PERIOD | {"model": "position_based", "half_life": "P1D"}, ("half_life",)),
+        (PERIOD | {"model": "time_decay", "position_weights": ["0.4", "0.2", "0.4"]}, ("position_weights",)),
         (PERIOD | {"model": "time_decay", "half_life": "PT0S"}, ("half_life",)),
         (PERIOD | {"model": "position_based", "position_weights": ["0.4", "0.4", "0.4"]}, ("position_weights",)),
         (PERIOD | {"windows": {"purchase": "-P1D"}}, ("windows", "purchase")),

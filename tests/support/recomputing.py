@@ -95,14 +95,14 @@ Difference = tuple[tuple[int, int], tuple[int, int]]
 
 
 def differences(before: World, after: World) -> dict[tuple[Key, str, int | None], Difference]:
+    """Of whom any credit differs, even where it only moved from one click to another."""
     was, now = judge_all(before), judge_all(after)
     found = {}
     for key in was:
         old, new = parts(was[key]), parts(now[key])
-        for via, influencer in {**old, **new}:
-            pair = (old.get((via, influencer), (0, 0)), new.get((via, influencer), (0, 0)))
-            if pair[0] != pair[1]:
-                found[key, via, influencer] = pair
+        for target, _ in was[key].credits.items() ^ now[key].credits.items():
+            whose = (target.via, target.influencer)
+            found[key, *whose] = (old.get(whose, (0, 0)), new.get(whose, (0, 0)))
     return found
 
 

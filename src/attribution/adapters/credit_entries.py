@@ -15,6 +15,7 @@ from attribution.domain.instants import from_us, to_us
 
 from .postgres import Row
 
+VIAS: Final[Mapping[str, Via]] = {via.value: via for via in Via}
 CHANNELS: Final[Mapping[str | None, Channel | None]] = {None: None} | {channel.value: channel for channel in Channel}
 DEVICES: Final[Mapping[str | None, Device | None]] = {None: None} | {device.value: device for device in Device}
 COLUMNS: Final = (
@@ -34,30 +35,16 @@ _Target = tuple[
 
 def credit_of(row: Row) -> Credit:
     """Of an entry, or of the sum of some."""
-    return Credit(
-        via=Via(row["via"]),
-        weight_units=int(row["weight"] * WEIGHT_UNITS),
-        gross_minor=row["gross_minor"],
-        net_minor=row["net_minor"],
-        discount_minor=row["discount_minor"],
-        influencer_id=row["influencer_id"],
-        campaign_id=row["campaign_id"],
-        channel=CHANNELS[row["channel"]],
-        post_id=row["post_id"] and PostId(row["post_id"]),
-        link_id=row["link_id"],
-        click_id=ClickId(row["click_id"].bytes) if row["click_id"] else None,
-        country=row["country"],
-        device=DEVICES[row["device"]],
-        code=row["code"],
-        occurred_at_us=to_us(row["occurred_at"]),
-        type=row["type"],
-        new_customer=row["new_customer"],
-        counted_units=int(row["counted"] * WEIGHT_UNITS),
-        gross_value=row["gross_value"],
-        net_value=row["net_value"],
-        discount_value=row["discount_value"],
-        commission=row["commission"],
-    )
+    post_id, click_id = row["post_id"], row["click_id"]
+    # Not its own constructor: a recomputation reads the credits of a million orders.
+    return tuple.__new__(Credit, (
+        VIAS[row["via"]], int(row["weight"] * WEIGHT_UNITS), row["gross_minor"], row["net_minor"],
+        row["discount_minor"], row["influencer_id"], row["campaign_id"], CHANNELS[row["channel"]],
+        post_id and PostId(post_id), row["link_id"], ClickId(click_id.bytes) if click_id else None, row["country"],
+        DEVICES[row["device"]], row["code"], to_us(row["occurred_at"]), row["type"], row["new_customer"],
+        int(row["counted"] * WEIGHT_UNITS), row["gross_value"], row["net_value"], row["discount_value"],
+        row["commission"],
+    ))  # fmt: skip
 
 
 def entry(key: tuple[int, int], at: datetime | None, credit: Credit) -> tuple[Any, ...]:
@@ -84,11 +71,16 @@ def _weight(units: int) -> Decimal:
 def differences(before: Sequence[Credit], after: Sequence[Credit]) -> list[Credit]:
     """Entries that, added to `before`, give `after`. Within each of them no two credits are of the same target."""
     if not before:
-        return [credit for credit in after if _amounts(credit) != _NOTHING]
+        return [credit for credit in after if is_any(credit)]
     held = {_target(credit): _amounts(credit) for credit in before}
     kept = [(target := _target(credit), _amounts(credit), held.pop(target, _NOTHING)) for credit in after]
     gone = [(target, _NOTHING, amounts) for target, amounts in held.items()]
     return [_credit(target, _minus(now, then)) for target, now, then in gone + kept if now != then]
+
+
+def is_any(credit: Credit) -> bool:
+    """What is nothing at all leaves no entry."""
+    return credit.weight_units != 0 or _amounts(credit) != _NOTHING
 
 
 def _target(credit: Credit) -> _Target:

@@ -14,14 +14,14 @@ from attribution.domain.instants import to_us
 from .credit_table import Binding, CreditSession
 from .postgres import Database, Row
 from .statements import statements
-from .stored_conversions import StoredConversion, array_of
+from .stored_conversions import StoredConversion
 
 _SQL = statements("recomputations")
 _BEGIN_EPOCH = statements("credits")["begin_epoch"]
 _DIFFERENCE: Final = (
     "program_id", "recomputation_id", "conversion_id", "via", "influencer_id", "currency",
-    "weight_units_before", "net_minor_before", "commission_before",
-    "weight_units_after", "net_minor_after", "commission_after",
+    "weight_units_before", "net_minor_before", "net_value_before", "commission_before",
+    "weight_units_after", "net_minor_after", "net_value_after", "commission_after",
 )  # fmt: skip
 
 Mark = tuple[datetime, ConversionId]
@@ -50,15 +50,16 @@ class Recomputation:
 
 
 class Part(NamedTuple):
-    """Of a conversion, what one influencer has of it. `commission`: in the programme's minor units."""
+    """Of a conversion, what one influencer has of it. `net_value`, `commission`: in the programme's minor units."""
 
     weight_units: int = 0
     net_minor: int = 0
+    net_value: int = 0
     commission: int = 0
 
 
 class Difference(NamedTuple):
-    """Of one influencer's part, or nobody's, of a conversion."""
+    """Of one influencer's part, or nobody's, of a conversion: the same before and after where credit moved within."""
 
     conversion_id: ConversionId
     via: str
@@ -151,10 +152,6 @@ class RecomputationSession(CreditSession):
         )
         at_us, recomputation_id = to_us(recomputation.created_at), recomputation.recomputation_id
         return [StoredConversion.bound(row, at_us, recomputation_id) for row in rows]
-
-    async def parts_recorded(self, program_id: ProgramId, conversions: Sequence[ConversionId]) -> list[Row]:
-        """Columns: conversion_id, via, influencer_id, and those of `Part`."""
-        return await self._connection.fetch(_SQL["parts_recorded"], program_id, array_of(conversions))
 
     async def reach(
         self, recomputation: Recomputation, mark: Mark, conversions: int, differences: Sequence[Difference]

@@ -106,11 +106,13 @@ class Entry(Extensible):
     click_id: str | None
     code: str | None
     weight: str
+    currency: str
     gross: str
     net: str
     discount: str
+    value_currency: str
+    """The programme's: of `value`, which is the net in it, and of `commission`."""
     value: str
-    """The net in the programme's currency, as is `commission`."""
     commission: str
 
 

@@ -29,6 +29,8 @@ from .rules import PositionWeights
 from .services import Services
 from .stats import moment
 
+_MODEL_OF = {"half_life": Model.TIME_DECAY, "position_weights": Model.POSITION_BASED}
+_AMOUNTS = ("weight_units", "net_minor", "net_value", "commission")
 Bound = Annotated[str, Field(max_length=64, description="an instant, or a date in the programme's zone")]
 
 
@@ -53,16 +55,16 @@ class NewRecomputation(New):
     def check(self) -> None:
         if self.rule is not None and self.model is not None:
             raise InvalidInputError(FieldError(("body", "model"), "cannot be given beside rule"))
-        for name in ("half_life", "position_weights"):
-            if self.model is None and getattr(self, name) is not None:
-                raise InvalidInputError(FieldError(("body", name), "cannot be given without model"))
+        for name, model in _MODEL_OF.items():
+            if self.model is not model and getattr(self, name) is not None:
+                raise InvalidInputError(FieldError(("body", name), f"belongs to model {model}"))
 
     def columns(self, program: Program) -> dict[str, Any]:
         self.check()
         zone = ZoneInfo(program.timezone)
         start, end = (moment(name, text, zone, "body") for name, text in (("from", self.start), ("to", self.end)))
-        if end < start:
-            raise InvalidInputError(FieldError(("body", "to"), "is before from"))
+        if end <= start:
+            raise InvalidInputError(FieldError(("body", "to"), "must be after from"))
         said = dump(self, exclude={"program", "start", "end", "rule"})
         return said | {"start_at": start, "end_at": end, "rule_id": self.rule}
 
@@ -83,7 +85,7 @@ class Progress(BaseModel):
 
 
 class Totals(BaseModel):
-    """`changed`: conversions whose credit differs."""
+    """`changed`: conversions whose recorded credits change, or would."""
 
     conversions: int
     changed: int
@@ -126,10 +128,14 @@ RECOMPUTATIONS = Resource("recomputations", "a recomputation", NewRecomputation,
 
 
 class Part(BaseModel):
-    """`commission`: in the programme's currency, whatever the order's."""
+    """`revenue` in the order's currency; in `value_currency` it is `value`, and `commission` is.
+
+    `value` is null of recomputations before it was recorded.
+    """
 
     weight: str
     revenue: str
+    value: str | None
     commission: str
 
 
@@ -147,13 +153,17 @@ class OrderPart(PartDifference):
 
 
 class OrderDifference(BaseModel):
-    """Of a conversion, the parts that differ; `via` is `none` for what nobody earned."""
+    """Of a conversion, the parts whose recorded credits change; `via` is `none` for what nobody earned.
+
+    A `difference` of nothing: credit moved between clicks of the influencer.
+    """
 
     source: str
     type: str
     external_id: str
     occurred_at: datetime
     currency: str
+    value_currency: str
     parts: list[OrderPart]
 
 
@@ -161,6 +171,7 @@ class InfluencerDifference(PartDifference):
     """Over the `conversions` whose parts differ. The row of null holds what nobody earned."""
 
     currency: str
+    value_currency: str
     conversions: int
 
 
@@ -237,20 +248,23 @@ def _of_order(parts: Sequence[Row], home: str) -> OrderDifference:
     said = ("source", "type", "external_id", "occurred_at", "currency")
     return OrderDifference(
         **{name: parts[0][name] for name in said},
+        value_currency=home,
         parts=[OrderPart(via=row["via"], **_part_difference(row, home)) for row in parts],
     )
 
 
 def _of_influencer(row: Row, home: str) -> InfluencerDifference:
     return InfluencerDifference(
-        currency=row["currency"], conversions=row["conversions"], **_part_difference(row, home)
+        currency=row["currency"],
+        value_currency=home,
+        conversions=row["conversions"],
+        **_part_difference(row, home),
     )
 
 
 def _part_difference(row: Row, home: str) -> Mapping[str, Any]:
-    names = ("weight_units", "net_minor", "commission")
-    before, after = ([int(row[f"{name}_{when}"]) for name in names] for when in ("before", "after"))
-    difference = [now - was for was, now in zip(before, after, strict=True)]
+    before, after = ([row[f"{name}_{when}"] for name in _AMOUNTS] for when in ("before", "after"))
+    difference = [None if was is None else now - was for was, now in zip(before, after, strict=True)]
     return {
         "influencer_id": row["influencer_id"],
         "before": _part(before, row["currency"], home),
@@ -259,11 +273,12 @@ def _part_difference(row: Row, home: str) -> Mapping[str, Any]:
     }
 
 
-def _part(amounts: Sequence[int], currency: str, home: str) -> Part:
-    weight_units, net_minor, commission = amounts
+def _part(amounts: Sequence[Any], currency: str, home: str) -> Part:
+    weight_units, net_minor, net_value, commission = amounts
     weight = Decimal(weight_units).scaleb(-18)
     return Part(
         weight=f"{weight.normalize():f}",
         revenue=from_minor(net_minor, currency),
+        value=None if net_value is None else from_minor(net_value, home),
         commission=from_minor(commission, home),
     )

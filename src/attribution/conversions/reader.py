@@ -218,9 +218,11 @@ class ConversionReader:
             "click_id": token,
             "code": credit.code,
             "weight": _weight(credit.weight_units),
+            "currency": currency,
             "gross": from_minor(credit.gross_minor, currency),
             "net": from_minor(credit.net_minor, currency),
             "discount": from_minor(credit.discount_minor, currency),
+            "value_currency": program_currency,
             "value": from_minor(credit.net_value, program_currency),
             "commission": from_minor(credit.commission, program_currency),
         }

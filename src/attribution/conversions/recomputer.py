@@ -18,7 +18,7 @@ from attribution.domain.instants import from_us
 from attribution.errors import UnavailableError
 
 from .attributor import judge_and_value
-from .differences import differences, parts, sums
+from .differences import differences
 from .together import together
 
 _log = structlog.get_logger(__name__)
@@ -104,9 +104,8 @@ class Recomputer:
         """False where it was cancelled. In one snapshot: what is credited meanwhile, both sides see or neither."""
         async with session.transaction():
             judged = await judge_and_value(session, batch.conversions)
-            ids = [c.conversion_id for c in batch.conversions]
-            before = sums(await session.parts_recorded(recomputation.program_id, ids))
-        changes = differences(judged, before)
+            recorded = await session.credits_recorded([c.key for c in batch.conversions])
+        changes = differences(judged, recorded)
         async with batch.turn(), session.recording(recomputation) as held:
             if held:
                 await session.reach(recomputation, batch.mark, len(judged), changes)
@@ -121,9 +120,7 @@ class Recomputer:
             if held:
                 recorded = await session.credits_recorded([c.key for c in batch.conversions])
                 await session.append(judged, recorded, recomputation.binding)
-                before = {conversion_id: parts(credits_) for conversion_id, credits_ in recorded.items()}
-                changes = differences(judged, before)
-                await session.reach(recomputation, batch.mark, len(judged), changes)
+                await session.reach(recomputation, batch.mark, len(judged), differences(judged, recorded))
         return held
 
 

@@ -76,17 +76,11 @@ WHERE c.program_id = $1 AND c.occurred_at < $3 AND (c.occurred_at, c.conversion_
 ORDER BY c.occurred_at, c.conversion_id
 LIMIT $5;
 
--- name: parts_recorded
-SELECT e.conversion_id, via, influencer_id, (sum(weight) * 1e18)::bigint AS weight_units,
-       sum(net_minor)::bigint AS net_minor, sum(commission)::bigint AS commission
-FROM unnest($2::text::bigint[]) AS w (conversion_id)
-JOIN credit_entries e ON e.program_id = $1 AND e.conversion_id = w.conversion_id
-GROUP BY e.conversion_id, via, influencer_id;
-
 -- name: stage
 CREATE TEMPORARY TABLE staged_differences ON COMMIT DROP AS
-SELECT program_id, recomputation_id, conversion_id, via, influencer_id, currency, weight_units_before, net_minor_before, commission_before,
-       weight_units_after, net_minor_after, commission_after
+SELECT program_id, recomputation_id, conversion_id, via, influencer_id, currency,
+       weight_units_before, net_minor_before, net_value_before, commission_before,
+       weight_units_after, net_minor_after, net_value_after, commission_after
 FROM recomputation_differences
 LIMIT 0;
 
@@ -94,14 +88,16 @@ LIMIT 0;
 -- A conversion whose moment was moved while this went on may come twice.
 INSERT INTO recomputation_differences (
     program_id, recomputation_id, conversion_id, via, influencer_id, currency,
-    weight_units_before, net_minor_before, commission_before, weight_units_after, net_minor_after, commission_after
+    weight_units_before, net_minor_before, net_value_before, commission_before,
+    weight_units_after, net_minor_after, net_value_after, commission_after
 )
 SELECT program_id, recomputation_id, conversion_id, via, influencer_id, currency,
-    weight_units_before, net_minor_before, commission_before, weight_units_after, net_minor_after, commission_after
+    weight_units_before, net_minor_before, net_value_before, commission_before,
+    weight_units_after, net_minor_after, net_value_after, commission_after
 FROM staged_differences
 ON CONFLICT (program_id, recomputation_id, conversion_id, via, influencer_id)
 DO UPDATE SET weight_units_after = excluded.weight_units_after, net_minor_after = excluded.net_minor_after,
-    commission_after = excluded.commission_after;
+    net_value_after = excluded.net_value_after, commission_after = excluded.commission_after;
 
 -- name: reach
 UPDATE recomputations
@@ -134,13 +130,16 @@ JOIN conversions c ON c.program_id = $1 AND c.conversion_id = page.conversion_id
 ORDER BY d.conversion_id, d.influencer_id NULLS LAST, d.via;
 
 -- name: differences_by_influencer
+-- Credit that moved between clicks of one influencer is none of it.
 SELECT influencer_id, currency, count(DISTINCT conversion_id) AS conversions,
        sum(weight_units_before) AS weight_units_before, sum(net_minor_before)::bigint AS net_minor_before,
-       sum(commission_before)::bigint AS commission_before,
+       sum(net_value_before)::bigint AS net_value_before, sum(commission_before)::bigint AS commission_before,
        sum(weight_units_after) AS weight_units_after, sum(net_minor_after)::bigint AS net_minor_after,
-       sum(commission_after)::bigint AS commission_after
+       sum(net_value_after)::bigint AS net_value_after, sum(commission_after)::bigint AS commission_after
 FROM recomputation_differences
 WHERE program_id = $1 AND recomputation_id = $2
+  AND (weight_units_before, net_minor_before, net_value_before, commission_before)
+      IS DISTINCT FROM (weight_units_after, net_minor_after, net_value_after, commission_after)
 GROUP BY influencer_id, currency
 ORDER BY influencer_id NULLS LAST, currency
 OFFSET $3
