@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +15,7 @@ from tests.integration.test_credit_entries import queue_all
 from tests.integration.test_credit_races import LINKS, PROGRAM, Service, click, sale
 from tests.support.api import Api, assert_problem
 from tests.support.batches import batch_of
+from tests.support.facts import Facts, Plan, Rate, random_facts, store_facts, store_plans
 from tests.support.reference import World
 from tests.support.worlds import (
     TOKENS,
@@ -28,15 +33,22 @@ from attribution.adapters.conversion_intake import ConversionIntake
 from attribution.adapters.postgres import Database
 from attribution.adapters.rollups import Rollups
 from attribution.conversions.audit import AuditPeriod, audit_credits
+from attribution.domain.conversions import ConversionStatus
 from attribution.domain.ids import ProgramId
+from attribution.domain.refunds import RefundMessage
 
 EVER = AuditPeriod()
+NO_FACTS = Facts()
 _TWO = "conversion_id = (SELECT conversion_id FROM conversions WHERE external_id = 'two')"
 
 
 @pytest_asyncio.fixture
 async def service(database: Database) -> Service:
-    """Three orders: of two touches in equal parts, of one touch, of nobody."""
+    return await orders(database)
+
+
+async def orders(database: Database, facts: Facts = NO_FACTS, **fields: Any) -> Service:
+    """Three: of two touches in equal parts, of one touch, of nobody."""
     async with database.connection() as connection:
         await found_program(connection, PROGRAM, World(LINKS))
         await connection.execute("ALTER TABLE programs ALTER COLUMN program_id RESTART WITH 100")
@@ -45,10 +57,13 @@ async def service(database: Database) -> Service:
             " VALUES ($1, 'epoch', 'linear', '{}', '0')",
             PROGRAM,
         )
+        await store_facts(connection, PROGRAM, facts)
     service = Service(database)
     await service.store(click(1, 1, "v1"), click(2, 2, "v1"), click(3, 1, "v2"))
     await service.accept(
-        sale("two", 5, visitor_id="v1"), sale("one", 6, visitor_id="v2"), sale("none", 7, visitor_id="v3")
+        sale("two", 5, visitor_id="v1", **fields),
+        sale("one", 6, visitor_id="v2", **fields),
+        sale("none", 7, visitor_id="v3", **fields),
     )
     await service.settle()
     return service
@@ -80,6 +95,8 @@ async def test_sound_credits_have_no_offender(database: Database) -> None:
     for program in range(1, 5):
         world = random_world(program)
         await found(database, [program], world)
+        async with database.connection() as connection:
+            await store_facts(connection, program, random_facts(program))
         clicks = batch_of(stored_click(program, c, world.world) for c in world.world.clicks)
         await ClickTable(database).store(clicks, [], [])
         await ConversionIntake(database, TOKENS).accept(ProgramId(program), world.messages)
@@ -129,13 +146,74 @@ async def test_an_offender_shows_what_was_expected_and_what_was_found(service: S
     await tamper(service, "UPDATE credit_entries SET weight = weight - 1e-18, net_minor = 0 WHERE {two}")
     [offender] = (await audited(service))["offenders"]
     assert (offender["source"], offender["type"], offender["currency"]) == ("shop", "purchase", "EUR")
-    assert offender["expected"] == {"weight": "1", "gross": "1.00", "net": "1.00", "discount": "0.00"}
-    assert offender["found"] == {
-        "weight": "0.999999999999999998",
-        "gross": "1.00",
-        "net": "0.00",
-        "discount": "0.00",
-    }
+    value = {"counted": "1", "gross_value": "1.00", "net_value": "1.00", "discount_value": "0.00"}
+    sums = {"gross": "1.00", "discount": "0.00", **value}
+    assert offender["expected"] == {"weight": "1", "net": "1.00", **sums}
+    assert offender["found"] == {"weight": "0.999999999999999998", "net": "0.00", **sums}
+
+
+async def test_an_offender_shows_its_value_in_the_programmes_currency(database: Database) -> None:
+    rate = Rate(date(2026, 3, 20), "USD", "EUR", Decimal("0.9"))
+    service = await orders(database, Facts(rates=[rate]), currency="USD")
+    await tamper(service, "UPDATE credit_entries SET net_value = net_value + 7, counted = 0 WHERE {two}")
+    [offender] = (await audited(service))["offenders"]
+    assert offender["problems"] == ["value"]
+    assert (offender["currency"], offender["value_currency"]) == ("USD", "EUR")
+    told = ("net", "counted", "net_value", "discount_value")
+    assert [offender["expected"][name] for name in told] == ["1.00", "1", "0.90", "0.00"]
+    assert [offender["found"][name] for name in told] == ["1.00", "0", "1.04", "0.00"]
+
+
+PERCENT = Plan(0, percent=Decimal("33.333"))
+FLAT = Plan(0, flat=501, currency="EUR")
+
+
+@pytest.mark.parametrize(
+    ("plans", "changes", "told"),
+    [
+        ([PERCENT], "1 THEN 5", ["0.17", "0.17", "0.05"]),
+        ([PERCENT], "1 THEN 17 + 1 WHEN 2 THEN 17 - 1", ["0.17", "0.17", "0.18"]),
+        ([replace(PERCENT, influencer=2)], "1 THEN 1", ["0.00", "0.00", "0.01"]),
+        ([], "1 THEN 600", ["0.00", "0.00", "6.00"]),
+        ([FLAT], "1 THEN 252", ["2.50", "2.51", "2.52"]),
+        ([FLAT], "1 THEN 250", ["2.50", "2.51", "2.50"]),
+        ([FLAT, replace(PERCENT, influencer=2)], "1 THEN 249", ["2.50", "2.51", "2.49"]),
+        (
+            [replace(FLAT, currency="USD"), replace(PERCENT, influencer=1)],
+            "1 THEN 0 WHEN 2 THEN 9",
+            ["0.17", "0.17", "0.00"],
+        ),
+    ],
+)
+async def test_a_commission_that_its_plan_does_not_give_is_found(
+    database: Database, plans: Sequence[Plan], changes: str, told: list[str]
+) -> None:
+    """To the last minor unit, though nothing is negative and the sums are the same."""
+    rate = Rate(date(2026, 3, 20), "USD", "EUR", Decimal("0.9"))
+    service = await orders(database, Facts(plans=plans, rates=[rate]))
+    assert await problems(service) == {}
+    case = f"CASE influencer_id WHEN {changes} ELSE commission END"
+    await tamper(service, f"UPDATE credit_entries SET commission = {case} WHERE {{two}}")  # noqa: S608
+    [offender] = (await audited(service))["offenders"]
+    assert (offender["external_id"], offender["problems"]) == ("two", ["commission"])
+    [first, *_] = offender["commissions"]
+    assert first["influencer_id"] == "1"
+    assert [first["at_least"], first["at_most"], first["found"]] == told
+
+
+async def test_a_plan_made_later_and_what_was_given_back_accuse_nobody(service: Service) -> None:
+    async with service.database.connection() as connection:
+        await store_plans(connection, PROGRAM, [PERCENT, FLAT])
+    assert await problems(service) == {}
+    await queue_all(service)
+    await service.settle()
+    assert await problems(service) == {}
+    await service.accept(
+        sale("two", 5, update=1, visitor_id="v1", status=ConversionStatus.CANCELLED),
+        RefundMessage("shop", "one", "r", instant(0), "1"),
+    )
+    await service.settle()
+    assert await problems(service) == {}
 
 
 async def test_what_waits_to_be_judged_is_counted_and_not_accused(service: Service) -> None:

@@ -59,10 +59,10 @@ def click(hour: int, link: int, visitor: str | None) -> Click:
 
 
 def sale(external_id: str, hour: int, *, update: int = 0, **fields: Any) -> ConversionMessage:
-    values: dict[str, Any] = {"currency": "EUR", "gross_minor": 100} | fields
+    values: dict[str, Any] = {"currency": "EUR", "gross_minor": 100, "status": ConversionStatus.CONFIRMED} | fields
     return ConversionMessage(
         source="shop", type="purchase", external_id=external_id, updated_at=instant(START + update),
-        occurred_at=instant(START + hour * HOUR), status=ConversionStatus.CONFIRMED, **values,
+        occurred_at=instant(START + hour * HOUR), **values,
     )  # fmt: skip
 
 

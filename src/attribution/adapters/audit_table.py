@@ -23,12 +23,27 @@ class AuditedProgram:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Of a conversion's weights, and of its money in minor units."""
+    """Of a conversion's weights, and of its money in minor units: its own, and its value in the programme's."""
 
     weight: Decimal
     gross_minor: int
     net_minor: int
     discount_minor: int
+    counted: Decimal
+    gross_value: int
+    net_value: int
+    discount_value: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaidSum:
+    """The commission of an influencer by a plan, and what it may be; `at_most` None: no more is known of it."""
+
+    influencer_id: int | None
+    plan_id: int | None
+    at_least: int
+    at_most: int | None
+    found: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +55,11 @@ class Offender:
     type: str
     external_id: str
     currency: str
+    value_currency: str
     problems: Sequence[str]
     expected: Sums
     found: Sums
+    commissions: Sequence[PaidSum]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +100,29 @@ class AuditTable:
 
 
 def _offender(row: Mapping[str, Any]) -> Offender:
-    money = ("gross", "net", "discount")
     return Offender(
         conversion_id=row["conversion_id"],
         source=row["source"],
         type=row["type"],
         external_id=row["external_id"],
         currency=row["currency"],
+        value_currency=row["value_currency"],
         problems=row["problems"],
-        expected=Sums(Decimal(1), *(row[f"{name}_minor"] for name in money)),
-        found=Sums(Decimal(row["weight_text"]), *(row[f"{name}_found"] for name in money)),
+        expected=_sums(row, "1", row["counted"], "minor", "value"),
+        found=_sums(row, row["weight_text"], row["counted_text"], "found", "value_found"),
+        commissions=[PaidSum(**paid) for paid in row["commissions"]],
+    )
+
+
+def _sums(row: Mapping[str, Any], weight: str, counted: str, money: str, value: str) -> Sums:
+    """`money` and `value`: what the names of its columns end in."""
+    return Sums(
+        weight=Decimal(weight),
+        gross_minor=row[f"gross_{money}"],
+        net_minor=row[f"net_{money}"],
+        discount_minor=row[f"discount_{money}"],
+        counted=Decimal(counted),
+        gross_value=row[f"gross_{value}"],
+        net_value=row[f"net_{value}"],
+        discount_value=row[f"discount_{value}"],
     )

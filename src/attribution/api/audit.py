@@ -20,10 +20,26 @@ from .stats import moment
 
 
 class Sums(BaseModel):
+    """In the conversion's currency; `gross_value`, `net_value` and `discount_value` in the programme's."""
+
     weight: str
     gross: str
     net: str
     discount: str
+    counted: str
+    gross_value: str
+    net_value: str
+    discount_value: str
+
+
+class PaidSum(BaseModel):
+    """Commission of an influencer by a plan, in the programme's currency. `at_most` is null where it is not known."""
+
+    influencer_id: str | None
+    plan_id: str | None
+    at_least: str
+    at_most: str | None
+    found: str
 
 
 class Offender(BaseModel):
@@ -32,9 +48,11 @@ class Offender(BaseModel):
     type: str
     external_id: str
     currency: str
+    value_currency: str
     problems: list[str]
     expected: Sums
     found: Sums
+    commissions: list[PaidSum]
 
 
 class CreditAudit(BaseModel):

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from attribution.adapters.audit_table import AuditTable, Offender, Sums
+from attribution.adapters.audit_table import AuditTable, Offender, PaidSum, Sums
 from attribution.domain.ids import ProgramId
 from attribution.domain.money import from_minor
 
@@ -41,16 +42,36 @@ def _offender(offender: Offender) -> Mapping[str, Any]:
         "type": offender.type,
         "external_id": offender.external_id,
         "currency": offender.currency,
+        "value_currency": offender.value_currency,
         "problems": list(offender.problems),
-        "expected": _sums(offender.expected, offender.currency),
-        "found": _sums(offender.found, offender.currency),
+        "expected": _sums(offender.expected, offender.currency, offender.value_currency),
+        "found": _sums(offender.found, offender.currency, offender.value_currency),
+        "commissions": [_paid(paid, offender.value_currency) for paid in offender.commissions],
     }
 
 
-def _sums(sums: Sums, currency: str) -> Mapping[str, str]:
+def _sums(sums: Sums, currency: str, value_currency: str) -> Mapping[str, str]:
     return {
-        "weight": f"{sums.weight.normalize():f}",
+        "weight": _weight(sums.weight),
         "gross": from_minor(sums.gross_minor, currency),
         "net": from_minor(sums.net_minor, currency),
         "discount": from_minor(sums.discount_minor, currency),
+        "counted": _weight(sums.counted),
+        "gross_value": from_minor(sums.gross_value, value_currency),
+        "net_value": from_minor(sums.net_value, value_currency),
+        "discount_value": from_minor(sums.discount_value, value_currency),
+    }
+
+
+def _weight(weight: Decimal) -> str:
+    return f"{weight.normalize():f}"
+
+
+def _paid(paid: PaidSum, currency: str) -> Mapping[str, str | None]:
+    return {
+        "influencer_id": None if paid.influencer_id is None else str(paid.influencer_id),
+        "plan_id": None if paid.plan_id is None else str(paid.plan_id),
+        "at_least": from_minor(paid.at_least, currency),
+        "at_most": None if paid.at_most is None else from_minor(paid.at_most, currency),
+        "found": from_minor(paid.found, currency),
     }

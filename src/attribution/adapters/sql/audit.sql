@@ -14,10 +14,11 @@ WITH waiting AS (
 ), looked_at AS MATERIALIZED (
     SELECT c.conversion_id, c.source, c.type, c.external_id, c.currency, c.gross_minor,
            CASE WHEN c.status = 'confirmed' THEN greatest(0, c.gross_minor - c.refunded_minor) ELSE 0 END AS net_minor,
-           c.discount_minor, a.status, a.bound_at, e.*, worth.*,
+           c.discount_minor, a.status, a.bound_at, home.currency AS value_currency, e.*, worth.*, paid.*,
            CASE WHEN c.status = 'confirmed' THEN 1 ELSE 0 END AS counted,
            w.conversion_id IS NOT NULL OR cw.customer_id IS NOT NULL AS is_waiting
     FROM conversions c
+    JOIN programs home ON home.program_id = c.program_id
     LEFT JOIN waiting w ON w.conversion_id = c.conversion_id
     LEFT JOIN customers_waiting cw ON cw.customer_id = c.customer_id AND cw.since <= c.occurred_at
     LEFT JOIN attributions a ON a.program_id = c.program_id AND a.conversion_id = c.conversion_id
@@ -56,6 +57,62 @@ WITH waiting AS (
                AS net_value,
                div(2 * c.discount_minor * numerator + denominator, 2 * denominator) AS discount_value
     ) worth
+    -- As domain/commission.py has it, from the net and the weights that are recorded: `at_least` to `at_most`. Percent
+    -- is exact. Of a flat amount each credit has its share, rounded up or down by what the others have: exact in sum.
+    CROSS JOIN LATERAL (
+        SELECT coalesce(bool_or(is_wrong), false) OR coalesce(
+                   bool_and(is_whole) AND min(flat_minor) = max(flat_minor) AND sum(found) <> min(flat_minor), false
+               ) AS is_misplanned,
+               coalesce(jsonb_agg(jsonb_build_object(
+                   'influencer_id', influencer_id, 'plan_id', commission_plan_id,
+                   'at_least', at_least, 'at_most', at_most, 'found', found
+               ) ORDER BY influencer_id, commission_plan_id) FILTER (WHERE is_wrong OR at_least < at_most), '[]')
+               AS commissions
+        FROM (
+            SELECT influencer_id, commission_plan_id, flat_minor, sum(commission)::bigint AS found,
+                   CASE
+                       WHEN NOT is_due OR commission_plan_id IS NULL THEN 0
+                       WHEN percent IS NOT NULL THEN floor(sum(net_value) * percent * 0.01 + 0.5)
+                       WHEN NOT is_home OR NOT is_flat_due THEN 0
+                       WHEN sum(weight) = 1 THEN flat_minor
+                       ELSE greatest(0, floor(flat_minor * sum(weight) - 0.001) - count(*) + 1)
+                   END AS at_least,
+                   CASE
+                       WHEN NOT is_due OR commission_plan_id IS NULL THEN 0
+                       WHEN percent IS NOT NULL THEN floor(sum(net_value) * percent * 0.01 + 0.5)
+                       WHEN NOT is_flat_due THEN 0
+                       WHEN NOT is_home THEN NULL
+                       WHEN sum(weight) = 1 THEN flat_minor
+                       ELSE ceil(flat_minor * sum(weight) + 0.001) + count(*) - 1
+                   END AS at_most,
+                   is_due AND is_flat_due AND is_home AND flat_minor IS NOT NULL AS is_whole
+            FROM (
+                SELECT influencer_id, campaign_id, type, new_customer, sum(weight) AS weight,
+                       sum(net_value) AS net_value, sum(commission) AS commission,
+                       c.status = 'confirmed' AND a.missing_rate_day IS NULL AS is_due,
+                       c.refunded_minor < c.gross_minor OR c.gross_minor = 0 AS is_flat_due
+                FROM credit_entries
+                WHERE program_id = c.program_id AND conversion_id = c.conversion_id
+                GROUP BY via, influencer_id, campaign_id, channel, post_id, link_id, click_id, code, type, new_customer
+                HAVING sum(weight) <> 0 OR sum(commission) <> 0
+            ) part
+            LEFT JOIN LATERAL (
+                SELECT commission_plan_id, percent, flat_minor, flat_minor = 0 OR p.currency = home.currency AS is_home
+                FROM commission_plans p
+                WHERE p.program_id = c.program_id AND part.influencer_id IS NOT NULL
+                  AND coalesce(p.influencer_id = part.influencer_id, p.influencer_id IS NULL)
+                  AND coalesce(p.campaign_id = part.campaign_id, p.campaign_id IS NULL)
+                  AND coalesce(p.conversion_type = part.type, p.conversion_type IS NULL)
+                  AND coalesce(p.new_customer = part.new_customer, p.new_customer IS NULL)
+                  AND p.effective_from <= c.occurred_at AND (a.bound_at IS NULL OR p.created_at <= a.bound_at)
+                ORDER BY p.influencer_id IS NULL, p.campaign_id IS NULL, p.conversion_type IS NULL,
+                         p.new_customer IS NULL, p.effective_from DESC, p.created_at DESC, p.commission_plan_id DESC
+                LIMIT 1
+            ) plan ON true
+            GROUP BY influencer_id, commission_plan_id, percent, flat_minor, is_home, is_due, is_flat_due
+        ) bounded
+        CROSS JOIN LATERAL (SELECT found NOT BETWEEN at_least AND coalesce(at_most, found) AS is_wrong) compared
+    ) paid
     WHERE c.program_id = $1
       AND c.occurred_at >= coalesce($2::timestamptz, '-infinity')
       AND c.occurred_at < coalesce($3::timestamptz, 'infinity')
@@ -69,6 +126,7 @@ WITH waiting AS (
         CASE WHEN parts > 0 AND (counted_found, gross_value_found, net_value_found, discount_value_found)
                   <> (counted, gross_value, net_value, discount_value) THEN 'value' END,
         CASE WHEN below_nothing THEN 'negative_part' END,
+        CASE WHEN parts > 0 AND status IS NOT NULL AND is_misplanned THEN 'commission' END,
         CASE WHEN parts > 0 AND status IS NULL THEN 'no_attribution' END,
         CASE WHEN status = 'attributed' AND NOT is_credited OR status = 'unattributed' AND is_credited THEN 'status' END,
         CASE WHEN is_credited AND status IS NOT NULL AND bound_at IS NULL THEN 'unbound' END
@@ -87,5 +145,6 @@ SELECT (SELECT count(*) FROM looked_at) AS conversions,
        ) AS problems,
        (
            SELECT coalesce(jsonb_agg(to_jsonb(page) ORDER BY conversion_id), '[]')
-           FROM (SELECT *, weight_found::text AS weight_text FROM offenders WHERE conversion_id > $4 ORDER BY conversion_id LIMIT $5) page
+           FROM (SELECT *, weight_found::text AS weight_text, counted_found::text AS counted_text
+            FROM offenders WHERE conversion_id > $4 ORDER BY conversion_id LIMIT $5) page
        ) AS page;
