@@ -103,6 +103,7 @@ async def test_value_and_commissions_as_of_any_past_moment_can_be_read(service: 
 
     async def recorded(step: int) -> tuple[str, str, dict[str, str]]:
         shown = await service.explain(message, moments[step])
+        assert (shown["currency"], shown["value"]["currency"]) == ("USD", "EUR")
         paid = {part["influencer_id"]: part["commission"] for part in shown["commissions"]}
         assert all(part["plan_id"] is None for part in shown["commissions"])
         return shown["value"]["net"], shown["value"]["commission"], paid

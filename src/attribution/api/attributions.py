@@ -41,8 +41,6 @@ class CodeVerdict(Extensible):
 
 
 class Credit(Extensible):
-    """`revenue` in the conversion's currency."""
-
     influencer_id: str | None
     via: Literal["click", "code"]
     weight: str
@@ -88,6 +86,8 @@ class Attribution(Extensible):
     touches: list[Touch]
     codes: list[CodeVerdict]
     credits: list[Credit]
+    currency: str
+    """Of the revenue of `credits`."""
     value: Value
     commissions: list[Commission]
     as_of: datetime | None = None

@@ -193,6 +193,7 @@ class ConversionReader:
             "more_touches": explanation.more_touches,
             "codes": [_code(explanation, judged) for judged in attribution.codes],
             "credits": _by_influencer(attribution.credits, conversion.currency),
+            "currency": conversion.currency,
             "value": _value(explanation.valuation, program.currency),
             "commissions": _commissions(explanation.valuation, program.currency),
             "recorded": {
