@@ -306,7 +306,7 @@ async def test_an_order_that_the_database_refuses_for_ever_holds_up_no_other(
         await inbox.accept(stranger, [make_order("of no programme")])
         await office.post(inbox, make_order("1"))
     async with in_background(inbox.replay(office.report)):
-        await eventually(lambda: _orders_are(office, 1), timeout=20)
-        await eventually(lambda: inbox._journal.directory.size_bytes() == 0)
+        await eventually(lambda: _orders_are(office, 1), timeout=60)
+        await eventually(lambda: inbox._journal.directory.size_bytes() == 0, timeout=60)
     kept = inbox._journal.directory.path / "rejected"
     assert b"of no programme" in kept.read_bytes()
