@@ -34,8 +34,9 @@ async def deliver(api: Api, raw: bytes, *, secret: str = SECRET, **headers: str)
     )
 
 
-async def make_acme(api: Api) -> dict[str, Any]:
-    return await api.make("programs", key="acme", name="Acme", currency="EUR", webhook_secrets={"shopify": SECRET})
+async def make_acme(api: Api, **fields: Any) -> dict[str, Any]:
+    secrets = {"shopify": SECRET}
+    return await api.make("programs", key="acme", name="Acme", currency="EUR", webhook_secrets=secrets, **fields)
 
 
 async def test_a_signed_order_is_stored(api: Api) -> None:
@@ -76,9 +77,9 @@ async def test_updates_cancellations_and_refunds_fold_into_the_order(api: Api) -
     assert await api.rows("refund_events") == 2
 
 
-async def test_an_order_whose_prices_include_tax_counts_without_it(api: Api) -> None:
+async def test_an_order_whose_prices_include_tax_counts_without_it_if_wished(api: Api) -> None:
     """So do its refunds, which do not say that they include it: whichever comes first. All of them leave nothing."""
-    await make_acme(api)
+    program = await make_acme(api, deduct_included_tax=True)
     lines = [
         {"price": "60.00", "quantity": 2, "sku": "A", "discount_allocations": [{"amount": "1.00"}],
          "tax_lines": [{"price": "19.00"}]},
@@ -114,6 +115,10 @@ async def test_an_order_whose_prices_include_tax_counts_without_it(api: Api) -> 
     assert listed[0]["items"] == [{"sku": "A", "quantity": 1, "amount": "50"}]
     excluded = order | {"updated_at": "2026-11-21T12:00:00Z", "refunds": refunds, "taxes_included": False}
     assert await send("orders/updated", excluded) == ("129.70", "0.00", ["59.50", "59.50", "10.70"], [])
+    changed = await api.ask("PATCH", f"/v1/programs/{program['id']}", {"deduct_included_tax": False})
+    assert changed.json()["deduct_included_tax"] is False
+    undeducted = order | {"updated_at": "2026-11-21T13:00:00Z"}
+    assert await send("orders/updated", undeducted) == ("129.70", "0.00", ["59.50", "59.50", "10.70"], [])
 
 
 async def test_the_signature_is_over_the_raw_bytes(api: Api) -> None:

@@ -40,7 +40,7 @@ OTHER = ConversionMessage(
     customer_id=None,
     new_customer=None,
     discount_codes=("é", "ANNA15"),
-    taxes_included=True,
+    tax_deducted=True,
 )
 NAMES = [field.name for field in fields(ConversionMessage)]
 

@@ -36,8 +36,8 @@ def order(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def message(**changes: Any) -> ConversionMessage:
-    [found] = shopify_messages("orders/create", order(**changes), "irclickid")
+def message(*, deduct: bool = False, **changes: Any) -> ConversionMessage:
+    [found] = shopify_messages("orders/create", order(**changes), "irclickid", deduct_included_tax=deduct)
     assert isinstance(found, ConversionMessage)
     return found
 
@@ -86,8 +86,8 @@ def test_what_says_nothing_of_tax_keeps_its_bytes() -> None:
     )
     assert RefundMessage.decode(said.encode()) == said
     assert message().encode().endswith(b'"discount_codes":["FAKE30"]}')
-    included = message(taxes_included=True)
-    assert included.encode().endswith(b'"discount_codes":["FAKE30"],"taxes_included":true}')
+    included = message(deduct=True, taxes_included=True)
+    assert included.encode().endswith(b'"discount_codes":["FAKE30"],"tax_deducted":true}')
     assert [ConversionMessage.decode(m.encode()) for m in (message(), included)] == [message(), included]
 
 
@@ -112,14 +112,14 @@ def test_what_says_nothing_of_tax_keeps_its_bytes() -> None:
         ({"price": "1.00", "tax_lines": [{"price": "2.00"}]}, 0),
     ],
 )
-def test_a_price_that_includes_taxes_counts_without_them(line: dict[str, Any], amount: int) -> None:
-    """What remains is rounded half up. Where prices are without tax, the same lines are what they cost."""
+def test_a_price_that_includes_taxes_counts_without_them_if_wished(line: dict[str, Any], amount: int) -> None:
+    """What remains is rounded half up. Else, or where prices are without tax, the same lines are what they cost."""
     lines = [{"quantity": 1} | line]
-    included = message(line_items=lines, taxes_included=True)
+    included = message(deduct=True, line_items=lines, taxes_included=True)
     assert (included.gross_minor, included.items[0].amount_minor) == (amount, amount)
-    for excluded in (False, None):
-        untaxed = [{"quantity": 1} | line | {"tax_lines": []}]
-        assert message(line_items=lines, taxes_included=excluded) == message(line_items=untaxed)
+    untaxed = message(line_items=[{"quantity": 1} | line | {"tax_lines": []}])
+    for deduct, taxes_included in ((True, False), (True, None), (False, True)):
+        assert message(deduct=deduct, line_items=lines, taxes_included=taxes_included) == untaxed
 
 
 def test_a_refund_of_an_order_whose_prices_include_tax_is_without_it() -> None:
@@ -136,7 +136,7 @@ def test_a_refund_of_an_order_whose_prices_include_tax_is_without_it() -> None:
 
 
 def test_null_is_as_none() -> None:
-    nothing = dict.fromkeys(("discount_codes", "refunds", "note_attributes"))
+    nothing: dict[str, Any] = dict.fromkeys(("discount_codes", "refunds", "note_attributes"))
     assert message(**nothing, line_items=[{"price": "5", "quantity": 1, "discount_allocations": None}]) == message(
         discount_codes=[], line_items=[{"price": "5", "quantity": 1}]
     )

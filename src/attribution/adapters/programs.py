@@ -56,5 +56,6 @@ def _known_program(row: Row) -> KnownProgram:
         row["timezone"],
         row["click_id_param"],
         row["gross_margin"],
+        row["deduct_included_tax"],
     )
     return KnownProgram(program, row["webhook_secrets"])

@@ -62,7 +62,7 @@ async def of_order(
 
 
 def _asked(refunds: list[RefundMessage], order: Row) -> list[RefundMessage]:
-    return [refund.without_tax() for refund in refunds] if order["taxes_included"] else refunds
+    return [refund.without_tax() for refund in refunds] if order["tax_deducted"] else refunds
 
 
 class RefundTable:

@@ -41,6 +41,7 @@ class ProgramChanges(Strict):
     click_id_param: ParamName = UNSET
     visitor_id_param: ParamName | None = None
     gross_margin: GrossMargin = UNSET
+    deduct_included_tax: bool = UNSET
     webhook_secrets: WebhookSecrets = UNSET
 
     model_config = Changes.model_config
@@ -55,6 +56,7 @@ class NewProgram(ProgramChanges):
     timezone: Timezone = "UTC"
     click_id_param: ParamName = DEFAULT_CLICK_ID_PARAM
     gross_margin: GrossMargin = Decimal(1)
+    deduct_included_tax: bool = False
     webhook_secrets: WebhookSecrets = WebhookSecrets()
 
     def columns(self, secrets: Mapping[str, str]) -> dict[str, Any]:
@@ -73,6 +75,7 @@ class ProgramAnswer(Answer):
     click_id_param: str
     visitor_id_param: str | None
     gross_margin: MoneyText
+    deduct_included_tax: bool
 
 
 class NewApiKey(BaseModel):

@@ -198,7 +198,7 @@ def refunds_router(services: Services) -> APIRouter:
 
 def _listed(row: Row) -> Mapping[str, Any]:
     message = RefundMessage.of(row["message"])
-    if row["taxes_included"]:
+    if row["tax_deducted"]:
         message = message.without_tax()
     return {
         "source": message.source,

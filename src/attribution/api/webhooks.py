@@ -78,7 +78,9 @@ def webhooks_router(services: Services, directory: Directory) -> APIRouter:
     ) -> object:
         raw = await LimitedRequest(request.scope, request.receive).body()
         program = await verifier.program(program_key, raw, signed)
-        messages = shopify_messages(topic, parse_json(raw), program.click_id_param)
+        messages = shopify_messages(
+            topic, parse_json(raw), program.click_id_param, deduct_included_tax=program.deduct_included_tax
+        )
         if not messages:
             return Received(status="ignored")
         status, *_ = await services.orders.accept(program, messages)

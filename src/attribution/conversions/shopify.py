@@ -85,11 +85,11 @@ class _Line(_Shape):
     discount_allocations: Listed[_Allocation] = Field(default_factory=list)
     tax_lines: Listed[_Tax] = Field(default_factory=list)
 
-    def item(self, currency: str, *, taxes_included: bool) -> Item:
+    def item(self, currency: str, *, tax_deducted: bool) -> Item:
         """Taxes are those of the line after its discounts."""
         paid = self.price * self.quantity - sum((given.amount for given in self.discount_allocations), Decimal(0))
         minor = to_minor(paid, currency)
-        if taxes_included:
+        if tax_deducted:
             minor = to_minor_rounded(paid - sum((tax.price for tax in self.tax_lines), Decimal(0)), currency)
         # An order is never lost for a line that is given more discount than it costs: its net is just nothing.
         return Item(_text(self.sku), self.quantity, max(0, minor))
@@ -172,7 +172,9 @@ class _Order(_Shape):
     test: bool | None = None
 
 
-def shopify_messages(topic: str, body: object, click_id_param: str) -> list[ConversionMessage | RefundMessage]:
+def shopify_messages(
+    topic: str, body: object, click_id_param: str, *, deduct_included_tax: bool = False
+) -> list[ConversionMessage | RefundMessage]:
     """Nothing of a topic or a test order that concerns no one here. Raises `InvalidInputError` naming the field.
 
     An order tells its refunds too, each under the id that `refunds/create` gives it: one that was lost is made good.
@@ -182,12 +184,16 @@ def shopify_messages(topic: str, body: object, click_id_param: str) -> list[Conv
         return [refund.message(refund.order_id)]
     if topic not in ORDER_TOPICS or (order := _parsed(_Order, body)).test:
         return []
-    return [_message(order, click_id_param), *(refund.message(order.id) for refund in order.refunds)]
+    deducted = deduct_included_tax and bool(order.taxes_included)
+    return [
+        _message(order, click_id_param, tax_deducted=deducted),
+        *(refund.message(order.id) for refund in order.refunds),
+    ]
 
 
-def _message(order: _Order, click_id_param: str) -> ConversionMessage:
+def _message(order: _Order, click_id_param: str, *, tax_deducted: bool) -> ConversionMessage:
     """It occurred when Shopify created it; `processed_at` is for whoever imports orders to choose."""
-    items = _items(order)
+    items = _items(order, tax_deducted=tax_deducted)
     return ConversionMessage(
         source=SOURCE,
         type=PURCHASE,
@@ -202,7 +208,7 @@ def _message(order: _Order, click_id_param: str) -> ConversionMessage:
         click_id=next(_click_ids(order, {click_id_param, DEFAULT_CLICK_ID_PARAM}), None),
         customer_id=str(order.customer.id) if order.customer and order.customer.id else None,
         discount_codes=_codes(order),
-        taxes_included=bool(order.taxes_included),
+        tax_deducted=tax_deducted,
     )
 
 
@@ -216,11 +222,11 @@ def _parsed(shape: type[S], body: object) -> S:
         ) from error
 
 
-def _items(order: _Order) -> tuple[Item, ...]:
+def _items(order: _Order, *, tax_deducted: bool) -> tuple[Item, ...]:
     items = []
     for index, line in enumerate(order.line_items):
         try:
-            items.append(line.item(order.currency, taxes_included=bool(order.taxes_included)))
+            items.append(line.item(order.currency, tax_deducted=tax_deducted))
         except MoneyError as error:
             raise InvalidInputError(FieldError(("body", "line_items", index), str(error))) from error
     if sum(item.amount_minor for item in items) > MINOR_MAX:

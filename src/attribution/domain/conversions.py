@@ -12,7 +12,7 @@ import orjson
 
 PURCHASE = "purchase"
 DEFAULT_SOURCE = "default"
-_UNTAXED = b',"taxes_included":false}'
+_UNTAXED = b',"tax_deducted":false}'
 
 
 class ConversionStatus(StrEnum):
@@ -48,8 +48,8 @@ class ConversionMessage:
     customer_id: str | None = None
     new_customer: bool | None = None
     discount_codes: tuple[str, ...] = ()
-    taxes_included: bool = False
-    """Whether the prices at its source include tax, so that its refunds do too. Amounts here never do."""
+    tax_deducted: bool = False
+    """Whether its amounts are less the tax that prices at its source include, so that its refunds are too."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -59,7 +59,7 @@ class ConversionMessage:
         """JSON that is stored and hashed: the same content always gives the same bytes."""
         encoded = orjson.dumps(self, option=orjson.OPT_UTC_Z)
         # Most messages keep the bytes, and the hash, that they had before there was this field.
-        return encoded if self.taxes_included else encoded.removesuffix(_UNTAXED) + b"}"
+        return encoded if self.tax_deducted else encoded.removesuffix(_UNTAXED) + b"}"
 
     @classmethod
     def decode(cls, data: bytes) -> Self:

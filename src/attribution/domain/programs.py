@@ -17,3 +17,5 @@ class Program:
     timezone: str
     click_id_param: str
     gross_margin: Decimal = Decimal(1)
+    deduct_included_tax: bool = False
+    """Of orders whose prices include tax, where the shop says so: their net is without it."""

@@ -15,7 +15,7 @@ ON CONFLICT DO NOTHING
 RETURNING source, type, external_id, refund_id, content_hash;
 
 -- name: refunded
-SELECT source, type, external_id, currency, refunded_minor, e.message ? 'taxes_included' AS taxes_included
+SELECT source, type, external_id, currency, refunded_minor, e.message ? 'tax_deducted' AS tax_deducted
 FROM conversions
 JOIN unnest($2::text[], $3::text[], $4::text[]) AS wanted (source, type, external_id) USING (source, type, external_id)
 JOIN conversion_events e USING (program_id, source, type, external_id, updated_at, content_hash)
@@ -34,7 +34,7 @@ SELECT $1, conversion_id FROM folded;
 
 -- name: order
 -- As the state of the conversion has it.
-SELECT e.message -> 'items' AS items, e.message ? 'taxes_included' AS taxes_included
+SELECT e.message -> 'items' AS items, e.message ? 'tax_deducted' AS tax_deducted
 FROM conversions c
 JOIN conversion_events e USING (program_id, source, type, external_id, updated_at, content_hash)
 WHERE c.program_id = $1 AND c.conversion_id = $2;
@@ -42,7 +42,7 @@ WHERE c.program_id = $1 AND c.conversion_id = $2;
 -- name: list
 -- $2 whether the order is here, null for either; $3 source, $4 order, null for all; after event $5, $6 of them.
 SELECT r.event_id, r.message, r.received_at, c.conversion_id IS NOT NULL AS applied,
-       coalesce(e.message ? 'taxes_included', false) AS taxes_included
+       coalesce(e.message ? 'tax_deducted', false) AS tax_deducted
 FROM refund_events r
 LEFT JOIN conversions c USING (program_id, source, type, external_id)
 LEFT JOIN conversion_events e
